@@ -1,1 +1,17 @@
-//! To come.
+//! Workers: they number messages, deliver them and store them.
+//!
+//! Each is a role of one program, for one lane: direct and group never share a consumer or a queue (I8).
+//!
+//! - [`sequencer`]: folds `intake` into numbers; direct messages are delivered from here.
+//! - [`fanout`]: delivers `sequenced.group`, fair between conversations.
+//! - [`persister`]: writes `sequenced` to the message store and moves the commit pointer (I6).
+//! - [`delivery`]: one stream for each gateway; routes and members.
+
+mod delivery;
+mod fanout;
+mod persister;
+mod record;
+mod sequencer;
+mod worker;
+
+pub use worker::{Ports, Role, Worker, WorkerConfig, WorkerStats};

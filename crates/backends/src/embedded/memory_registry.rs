@@ -1,0 +1,175 @@
+//! The connection registry in memory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::BuildHasherDefault,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{DeviceId, NodeId, UserId, next_session_version};
+use parking_lot::Mutex;
+use rustc_hash::FxHasher;
+use tokio::time::Instant;
+
+use crate::port::{GatewayLease, Registered, Registry, Route, RouteHit, Session, StoreResult};
+
+/// How long an entry lives unless refreshed.
+const ENTRY_TTL: Duration = Duration::from_secs(90);
+
+#[derive(Debug)]
+struct Entry {
+    device: DeviceId,
+    route: Route,
+    expires: Instant,
+}
+
+#[derive(Debug)]
+struct Lease {
+    lease: GatewayLease,
+    expires: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    users: HashMap<UserId, Vec<Entry>, BuildHasherDefault<FxHasher>>,
+    leases: BTreeMap<NodeId, Lease>,
+}
+
+impl State {
+    fn is_live(&self, route: &Route, now: Instant) -> bool {
+        let lease = self.leases.get(&route.gateway);
+        lease.is_some_and(|lease| lease.lease.incarnation == route.incarnation && lease.expires > now)
+    }
+}
+
+/// The registry in memory.
+#[derive(Debug, Default)]
+pub struct MemoryRegistry {
+    state: Mutex<State>,
+}
+
+impl MemoryRegistry {
+    /// Forgets every session (not the leases), as a registry that restarts does.
+    pub fn flush(&self) {
+        self.state.lock().users.clear();
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryRegistry {
+    async fn register(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        gateway: &NodeId,
+        incarnation: u64,
+        now_ms: u64,
+    ) -> StoreResult<Registered> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        // An expired entry still tells the last version; it is overwritten here or swept by a refresh.
+        let previous = state.users.get(user).and_then(|entries| entries.iter().find(|entry| entry.device == *device));
+        let previous = previous.map(|entry| entry.route.clone());
+        let session_version = next_session_version(previous.as_ref().map(|route| route.session_version), now_ms);
+        let route = Route { gateway: gateway.clone(), incarnation, session_version };
+        let previous = previous.filter(|route| state.is_live(route, now));
+        let entries = state.users.entry(user.clone()).or_insert_with(|| Vec::with_capacity(1));
+        entries.retain(|entry| entry.device != *device);
+        entries.push(Entry { device: device.clone(), route, expires: now + ENTRY_TTL });
+        Ok(Registered { session_version, previous })
+    }
+
+    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<u64>> {
+        let expires = Instant::now() + ENTRY_TTL;
+        let mut state = self.state.lock();
+        let mut versions = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            let route = Route { gateway: gateway.clone(), incarnation, session_version: session.session_version };
+            let entries = state.users.entry(session.user.clone()).or_default();
+            let version = match entries.iter_mut().find(|entry| entry.device == session.device) {
+                Some(entry) if entry.route.session_version > session.session_version => entry.route.session_version,
+                Some(entry) => {
+                    entry.route = route;
+                    entry.expires = expires;
+                    session.session_version
+                }
+                None => {
+                    entries.push(Entry { device: session.device.clone(), route, expires });
+                    session.session_version
+                }
+            };
+            versions.push(version);
+        }
+        Ok(versions)
+    }
+
+    async fn unregister(&self, session: &Session) -> StoreResult<()> {
+        let mut state = self.state.lock();
+        if let Some(entries) = state.users.get_mut(&session.user) {
+            entries.retain(|entry| {
+                entry.device != session.device || entry.route.session_version != session.session_version
+            });
+            if entries.is_empty() {
+                state.users.remove(&session.user);
+            }
+        }
+        Ok(())
+    }
+
+    async fn routes(&self, users: &[UserId]) -> StoreResult<Vec<RouteHit>> {
+        let now = Instant::now();
+        let state = self.state.lock();
+        let mut hits: Vec<RouteHit> = Vec::with_capacity(users.len());
+        for (user, name) in users.iter().enumerate() {
+            let first = hits.len();
+            for entry in state.users.get(name).into_iter().flatten() {
+                let known = hits[first..].iter().any(|hit| hit.gateway == entry.route.gateway);
+                if !known && entry.expires > now && state.is_live(&entry.route, now) {
+                    hits.push(RouteHit { user, gateway: entry.route.gateway.clone() });
+                }
+            }
+        }
+        Ok(hits)
+    }
+
+    async fn devices(&self, user: &UserId) -> StoreResult<Vec<(DeviceId, Route)>> {
+        let now = Instant::now();
+        let state = self.state.lock();
+        let entries = state.users.get(user).into_iter().flatten();
+        let live = entries.filter(|entry| entry.expires > now && state.is_live(&entry.route, now));
+        Ok(live.map(|entry| (entry.device.clone(), entry.route.clone())).collect())
+    }
+
+    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64) -> StoreResult<bool> {
+        let mut state = self.state.lock();
+        let known = state.leases.get(&lease.gateway);
+        if known.is_some_and(|known| known.lease.incarnation > lease.incarnation) {
+            return Ok(false);
+        }
+        let expires = Instant::now() + Duration::from_millis(ttl_ms);
+        state.leases.insert(lease.gateway.clone(), Lease { lease: lease.clone(), expires });
+        Ok(true)
+    }
+
+    async fn gateways(&self) -> StoreResult<Vec<GatewayLease>> {
+        let now = Instant::now();
+        let state = self.state.lock();
+        Ok(state.leases.values().filter(|lease| lease.expires > now).map(|lease| lease.lease.clone()).collect())
+    }
+
+    async fn retire(&self, gateway: &NodeId, incarnation: u64) -> StoreResult<()> {
+        let mut state = self.state.lock();
+        let known = state.leases.get_mut(gateway).filter(|known| known.lease.incarnation == incarnation);
+        if let Some(lease) = known {
+            // The incarnation stays known, so that a late beat of it is still seen as older than its successor.
+            lease.expires = Instant::now();
+        }
+        // One pass for all of a dead gateway's entries: they die at once, not after their TTL (failure mode 1).
+        state.users.retain(|_, entries| {
+            entries.retain(|entry| entry.route.gateway != *gateway || entry.route.incarnation != incarnation);
+            !entries.is_empty()
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! A gateway: its parts and the tasks that run beside its connections.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+};
+
+use backends::{
+    Clock,
+    port::{Directory, Log, Messages, Presence, Recent, Registry},
+    stream::Duplex,
+};
+use parking_lot::Mutex;
+use protocol::{
+    frames::CloseCode,
+    link::{GatewayFrame, WorkerFrame},
+};
+use rand::{SeedableRng as _, rngs::SmallRng};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    time::{Duration, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    accept,
+    auth::Auth,
+    config::GatewayConfig,
+    drain::Drain,
+    hub::Hub,
+    intake::Intake,
+    lease,
+    membership::Memberships,
+    metrics::Metrics,
+    presence::{self, Heartbeats, Watchers},
+    reading::Reader,
+    relay::{self, Relays},
+    socket::ByteStream,
+    sweep, workers,
+};
+
+/// How long a shutdown waits for connections to take their close frames.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The systems a gateway stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Intake.
+    pub log: Arc<dyn Log>,
+    /// Stored messages.
+    pub messages: Arc<dyn Messages>,
+    /// Dedup cache, tails and versions.
+    pub recent: Arc<dyn Recent>,
+    /// Sessions.
+    pub registry: Arc<dyn Registry>,
+    /// Who is online.
+    pub presence: Arc<dyn Presence>,
+    /// Conversations and members.
+    pub directory: Arc<dyn Directory>,
+}
+
+/// What the connections and tasks of a gateway share.
+pub(crate) struct Shared {
+    pub(crate) config: GatewayConfig,
+    pub(crate) clock: Clock,
+    pub(crate) ports: Ports,
+    pub(crate) auth: Auth,
+    pub(crate) hub: Hub,
+    pub(crate) intake: Intake,
+    pub(crate) reader: Reader,
+    pub(crate) memberships: Memberships,
+    pub(crate) workers: workers::Workers,
+    pub(crate) drain: Drain,
+    pub(crate) heartbeats: Heartbeats,
+    pub(crate) watchers: Watchers,
+    pub(crate) relays: Relays,
+    pub(crate) metrics: Metrics,
+    pub(crate) rng: Mutex<SmallRng>,
+    /// Streams that were accepted and are not closed, and how many of each address.
+    pub(crate) streams: Mutex<HashMap<IpAddr, usize>>,
+    pub(crate) handshakes: AtomicUsize,
+    /// The lease is held: workers know this gateway. Not ready without it.
+    pub(crate) leased: AtomicBool,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A running gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// Starts what runs beside the connections. Streams of workers come in on `links`.
+    pub fn start(
+        config: GatewayConfig,
+        clock: Clock,
+        auth: Auth,
+        ports: Ports,
+        links: mpsc::Receiver<Duplex<GatewayFrame, WorkerFrame>>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            clock,
+            auth,
+            hub: Hub::default(),
+            intake: Intake::new(&config, clock, &ports),
+            reader: Reader::new(&config, &ports),
+            memberships: Memberships::new(ports.directory.clone(), ports.recent.clone()),
+            workers: workers::Workers::new(ports.log.partitions()),
+            drain: Drain::default(),
+            heartbeats: Heartbeats::default(),
+            watchers: Watchers::default(),
+            relays: Relays::default(),
+            metrics: Metrics::new(),
+            rng: Mutex::new(SmallRng::seed_from_u64(config.seed)),
+            streams: Mutex::default(),
+            handshakes: AtomicUsize::new(0),
+            leased: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            config,
+            ports,
+        });
+        let tasks = &shared.tasks;
+        tasks.spawn(lease::run(shared.clone()));
+        tasks.spawn(workers::run(shared.clone(), links));
+        tasks.spawn(sweep::run(shared.clone()));
+        tasks.spawn(presence::run_heartbeats(shared.clone()));
+        tasks.spawn(presence::run_changes(shared.clone()));
+        tasks.spawn(relay::run(shared.clone()));
+        Self { shared }
+    }
+
+    /// Accepts from a listener until the shutdown.
+    pub fn serve(&self, listener: TcpListener) {
+        self.shared.tasks.spawn(accept::run(self.shared.clone(), listener));
+    }
+
+    /// Takes one byte stream of a client.
+    pub fn accept(&self, stream: Box<dyn ByteStream>, peer: IpAddr) {
+        accept::one(&self.shared, stream, peer);
+    }
+
+    /// Connections that said hello.
+    pub fn connections(&self) -> usize {
+        self.shared.hub.connections()
+    }
+
+    /// True when it may take clients; otherwise why not.
+    pub fn readiness(&self) -> Result<(), &'static str> {
+        self.shared.readiness()
+    }
+
+    /// Closes every connection with 1001, ends the tasks and gives the lease back.
+    pub async fn shutdown(&self) {
+        let shared = &self.shared;
+        shared.close_all(CloseCode::GoingAway);
+        shared.stop.cancel();
+        shared.tasks.close();
+        if timeout(CLOSE_DEADLINE, shared.tasks.wait()).await.is_err() {
+            tracing::warn!(left = shared.tasks.len(), "some connections did not end in time");
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    pub(crate) fn readiness(&self) -> Result<(), &'static str> {
+        if self.stop.is_cancelled() {
+            return Err("stopping");
+        }
+        if self.drain.refuses_connections() {
+            return Err("draining");
+        }
+        if !self.leased.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err("no lease in the registry yet");
+        }
+        if !self.workers.is_connected() {
+            return Err("no worker is connected");
+        }
+        Ok(())
+    }
+
+    /// Closes every connection: their clients come back and resume.
+    pub(crate) fn close_all(&self, code: CloseCode) {
+        for conn in self.hub.all() {
+            conn.close(code);
+        }
+    }
+}

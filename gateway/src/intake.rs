@@ -1,0 +1,145 @@
+//! From `send` to `accepted`: authorise, look into the dedup cache, append. `accepted` is said when the log has it (I1).
+
+use std::sync::Arc;
+
+use backends::{
+    Clock,
+    port::{Lane, Log, Recent, Remembered, StoreResult, Topic},
+};
+use bytes::Bytes;
+use domain::{BodyHash, Bug, ConversationId, Planted, UserId, body_hash, message_id, partition_of};
+use futures_util::future::BoxFuture;
+use prost::Message as _;
+use protocol::{
+    frames::{ErrorCode, ErrorFrame, Kind, SendMessage, ServerFrame},
+    log::Intake as IntakeRecord,
+};
+use tokio::time::{Duration, timeout};
+
+use crate::{config::GatewayConfig, gateway::{Ports, Shared}};
+
+/// How long the log may take. After it nobody knows whether the log has the message; the retry settles it.
+const APPEND_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the caches may take before a send goes on without them: the fold dedups as well.
+const RECALL_DEADLINE: Duration = Duration::from_millis(500);
+/// What `unavailable` tells a client.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// A send on its way into the log; resolves with the answer.
+pub(crate) type Sending = BoxFuture<'static, ServerFrame>;
+
+/// The way into the log.
+pub(crate) struct Intake {
+    log: Arc<dyn Log>,
+    recent: Arc<dyn Recent>,
+    clock: Clock,
+    planted: Planted,
+}
+
+impl Intake {
+    pub(crate) fn new(config: &GatewayConfig, clock: Clock, ports: &Ports) -> Self {
+        Self { log: ports.log.clone(), recent: ports.recent.clone(), clock, planted: config.planted }
+    }
+
+    /// What the cache knows of a key. A cache that does not answer knows nothing.
+    async fn recall(&self, conversation: &ConversationId, sender: &UserId, send: &SendMessage) -> Option<BodyHash> {
+        let recalled = self.recent.recall(conversation, sender, send.key);
+        timeout(RECALL_DEADLINE, recalled).await.ok()?.ok().flatten()
+    }
+
+    /// Puts the message in order and returns what waits for the log.
+    fn append(&self, lane: Lane, conversation: ConversationId, sender: UserId, send: SendMessage) -> Sending {
+        let record = IntakeRecord {
+            conversation: send.conversation.clone(),
+            sender: sender.as_str().to_owned(),
+            key: send.key.as_bytes().to_vec(),
+            body: send.body,
+            sent_at_ms: self.clock.now_ms(),
+        };
+        let partition = partition_of(&send.conversation, self.log.partitions());
+        let hash = body_hash(&record.body);
+        let payload: Bytes = record.encode_to_vec().into();
+        let appending = self.log.append(Topic::Intake(lane), partition, vec![payload]);
+        let accepted = ServerFrame::Accepted {
+            idempotency_key: send.key_text.clone(),
+            conversation: send.conversation.clone(),
+            message_id: message_id(&conversation, &sender, send.key),
+            duplicate: false,
+            sequence_number: None,
+        };
+        if self.planted.has(Bug::AcceptBeforeDurable) {
+            return Box::pin(std::future::ready(accepted));
+        }
+        let recent = self.recent.clone();
+        Box::pin(async move {
+            let outcome: StoreResult<u64> = match timeout(APPEND_DEADLINE, appending).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(backends::port::StoreError::unavailable("log", "it does not answer")),
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "a send was not accepted");
+                return ServerFrame::Error(unavailable(&send.key_text, &send.conversation));
+            }
+            // Only now: a key remembered before the log has its message would swallow the retry after a crash.
+            let key = Remembered { conversation, sender, key: send.key, body_hash: hash };
+            let _ = timeout(RECALL_DEADLINE, recent.remember(vec![key])).await;
+            accepted
+        })
+    }
+}
+
+fn unavailable(key_text: &str, conversation: &str) -> ErrorFrame {
+    ErrorFrame::new(ErrorCode::Unavailable, "the message cannot be taken now; nothing was accepted")
+        .retry_after(RETRY_AFTER_MS)
+        .with_key(key_text)
+        .in_conversation(conversation)
+}
+
+/// The lane of a kind: a channel lives where its group lived.
+pub(crate) fn lane_of(kind: Kind) -> Lane {
+    match kind {
+        Kind::Direct => Lane::Direct,
+        Kind::Group | Kind::Channel => Lane::Group,
+    }
+}
+
+impl Shared {
+    /// Takes a send of a user. When it returns, the message is in order in the log's queue; the answer follows from
+    /// what it returned. Sends of one connection stay in order because each is awaited this far before the next.
+    pub(crate) async fn submit(&self, sender: &UserId, send: SendMessage) -> Result<Sending, ErrorFrame> {
+        let named = |error: ErrorFrame| error.with_key(send.key_text.clone());
+        let (conversation, kind) = self.authorise(&send.conversation, sender).await.map_err(named)?;
+        if let Some(known) = self.intake.recall(&conversation, sender, &send).await {
+            self.metrics.duplicates.inc();
+            if known != body_hash(&send.body) {
+                let why = "idempotency_key: it was used for another body";
+                return Err(named(ErrorFrame::new(ErrorCode::Conflict, why)).in_conversation(send.conversation));
+            }
+            let accepted = ServerFrame::Accepted {
+                message_id: message_id(&conversation, sender, send.key),
+                idempotency_key: send.key_text,
+                conversation: send.conversation,
+                duplicate: true,
+                sequence_number: None,
+            };
+            return Ok(Box::pin(std::future::ready(accepted)));
+        }
+        Ok(self.intake.append(lane_of(kind), conversation, sender.clone(), send))
+    }
+
+    /// May this user read and write here? Gives the kind.
+    pub(crate) async fn authorise(&self, id: &str, user: &UserId) -> Result<(ConversationId, Kind), ErrorFrame> {
+        let refuse = |code, why: &str| ErrorFrame::new(code, why).in_conversation(id);
+        let parsed = ConversationId::parse(id)
+            .map_err(|why| refuse(ErrorCode::Invalid, &format!("conversation: {why}")))?;
+        match self.memberships.get(&parsed, user).await {
+            Ok(Some(membership)) if membership.member => Ok((parsed, membership.kind)),
+            Ok(Some(_)) => Err(refuse(ErrorCode::Forbidden, "not a member of this conversation")),
+            Ok(None) => Err(refuse(ErrorCode::NotFound, "no such conversation")),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell who is a member");
+                Err(refuse(ErrorCode::Unavailable, "memberships cannot be read now").retry_after(RETRY_AFTER_MS))
+            }
+        }
+    }
+}

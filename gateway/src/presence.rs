@@ -1,0 +1,202 @@
+//! Presence: heartbeats to the stores at a bounded rate (failure mode 3), changes to those who watch.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak, atomic::Ordering},
+};
+
+use backends::port::{PresenceState, Session};
+use domain::{Standing, TokenBucket, UserId, standing};
+use parking_lot::Mutex;
+use protocol::frames::{CloseCode, ServerFrame};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Duration, MissedTickBehavior, interval, timeout},
+};
+
+use crate::{gateway::Shared, hub::Conn, socket::text_frame};
+
+/// How often heartbeats are forwarded.
+const FORWARD_EVERY: Duration = Duration::from_millis(50);
+/// Sessions refreshed in one call.
+const REFRESH_AT_ONCE: usize = 1_000;
+/// How long a store may take for one call.
+const STORE_DEADLINE: Duration = Duration::from_secs(2);
+/// How often watched users are looked up, for what a lagging feed or an expired entry hides.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(10);
+
+/// Connections whose heartbeat waits to be forwarded: each at most once, so it is bounded by the connections.
+#[derive(Default)]
+pub(crate) struct Heartbeats {
+    waiting: Mutex<Vec<Arc<Conn>>>,
+}
+
+impl Heartbeats {
+    pub(crate) fn push(&self, conn: &Arc<Conn>) {
+        if !conn.heartbeat_waits.swap(true, Ordering::Relaxed) {
+            self.waiting.lock().push(conn.clone());
+        }
+    }
+
+    fn take(&self, n: usize) -> Vec<Arc<Conn>> {
+        let mut waiting = self.waiting.lock();
+        let n = n.min(waiting.len());
+        let taken: Vec<_> = waiting.drain(..n).collect();
+        if waiting.is_empty() {
+            *waiting = Vec::new();
+        }
+        taken
+    }
+}
+
+/// Forwards heartbeats: one refresh keeps a session registered and its user online.
+pub(crate) async fn run_heartbeats(shared: Arc<Shared>) {
+    let rate = shared.config.limits.heartbeats_per_s;
+    let mut bucket = TokenBucket::new(rate, rate / 10, shared.now_ms());
+    let mut ticks = interval(FORWARD_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let due = bucket.take_up_to(shared.hub.connections().max(1), shared.now_ms());
+        let conns = shared.heartbeats.take(due);
+        for conns in conns.chunks(REFRESH_AT_ONCE) {
+            forward(&shared, conns).await;
+        }
+    }
+}
+
+async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
+    let sessions: Vec<Session> = conns.iter().map(|conn| conn.session()).collect();
+    for conn in conns {
+        conn.heartbeat_waits.store(false, Ordering::Relaxed);
+    }
+    let config = &shared.config;
+    let refreshed = shared.ports.registry.refresh(&config.node, config.incarnation, &sessions);
+    match timeout(STORE_DEADLINE, refreshed).await {
+        Ok(Ok(versions)) => {
+            for (conn, version) in conns.iter().zip(versions) {
+                if standing(Some(version), conn.session_version) == Standing::Superseded {
+                    shared.metrics.superseded.inc();
+                    conn.close(CloseCode::Superseded);
+                }
+            }
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "cannot refresh sessions"),
+        Err(_) => tracing::warn!("cannot refresh sessions: the registry does not answer"),
+    }
+    match timeout(STORE_DEADLINE, shared.ports.presence.refresh(&sessions)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cannot refresh presence"),
+        Err(_) => tracing::warn!("cannot refresh presence: the store does not answer"),
+    }
+}
+
+#[derive(Default)]
+struct Watched {
+    online: Option<bool>,
+    by: Vec<Weak<Conn>>,
+}
+
+/// Who watches whom.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    users: Mutex<BTreeMap<UserId, Watched>>,
+}
+
+impl Watchers {
+    /// Replaces what a connection watches.
+    fn set(&self, conn: &Arc<Conn>, users: &[UserId], states: &[PresenceState]) {
+        self.remove(conn);
+        let mut watched = self.users.lock();
+        for (user, state) in users.iter().zip(states) {
+            let entry = watched.entry(user.clone()).or_default();
+            entry.online = Some(state.online);
+            if !entry.by.iter().any(|other| other.as_ptr() == Arc::as_ptr(conn)) {
+                entry.by.push(Arc::downgrade(conn));
+            }
+        }
+    }
+
+    /// A connection that ended, or watches others now.
+    pub(crate) fn remove(&self, conn: &Arc<Conn>) {
+        self.users.lock().retain(|_, watched| {
+            watched.by.retain(|other| other.as_ptr() != Arc::as_ptr(conn));
+            !watched.by.is_empty()
+        });
+    }
+
+    fn is_watched(&self, user: &UserId) -> bool {
+        self.users.lock().contains_key(user)
+    }
+
+    fn all(&self) -> Vec<UserId> {
+        self.users.lock().keys().cloned().collect()
+    }
+
+    /// Takes a state; returns who must be told.
+    fn changed(&self, user: &UserId, online: bool) -> Vec<Arc<Conn>> {
+        let mut watched = self.users.lock();
+        let Some(entry) = watched.get_mut(user) else { return Vec::new() };
+        if entry.online.replace(online) == Some(online) {
+            return Vec::new();
+        }
+        entry.by.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Shared {
+    /// `watch`: one `presence` each, then changes.
+    pub(crate) async fn watch(&self, conn: &Arc<Conn>, users: Vec<UserId>) {
+        let states = timeout(STORE_DEADLINE, self.ports.presence.get(&users)).await;
+        let Ok(Ok(states)) = states else {
+            // Nobody is shown offline by our fault: the states follow with the next look-up.
+            self.watchers.set(conn, &users, &[]);
+            return;
+        };
+        self.watchers.set(conn, &users, &states);
+        for (user, state) in users.iter().zip(states) {
+            conn.send(presence_frame(user, state), self.now_ms());
+        }
+    }
+}
+
+fn presence_frame(user: &UserId, state: PresenceState) -> bytes::Bytes {
+    let frame = ServerFrame::Presence {
+        user: user.as_str().to_owned(),
+        online: state.online,
+        last_seen_ms: state.last_seen_ms,
+    };
+    text_frame(&frame.encode())
+}
+
+/// Pushes changes to those who watch.
+pub(crate) async fn run_changes(shared: Arc<Shared>) {
+    let mut changes = shared.ports.presence.changes();
+    let mut ticks = interval(LOOK_UP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let users = tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return,
+            change = changes.recv() => match change {
+                Ok(user) if shared.watchers.is_watched(&user) => vec![user],
+                Ok(_) => continue,
+                Err(RecvError::Lagged(_)) => shared.watchers.all(),
+                Err(RecvError::Closed) => return,
+            },
+            _ = ticks.tick() => shared.watchers.all(),
+        };
+        for users in users.chunks(REFRESH_AT_ONCE) {
+            let Ok(Ok(states)) = timeout(STORE_DEADLINE, shared.ports.presence.get(users)).await else { continue };
+            for (user, state) in users.iter().zip(states) {
+                for conn in shared.watchers.changed(user, state.online) {
+                    conn.send(presence_frame(user, state), shared.now_ms());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Turns "these messages were numbered" into one delivery call for each gateway that has somebody who wants them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use backends::port::{Lane, Registry, StoreResult, StoredMessage};
+use domain::{Bug, ConversationId, NodeId, Planted, UserId};
+use parking_lot::Mutex;
+use protocol::{
+    frames::Kind,
+    link::{CloseSession, Conflict, Delivery, HeadReply, Notice, Numbered, Relay, Supersede, delivery},
+};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{LinkSet, MemberCache, Members, Ticket, link::Upcall};
+use crate::{record::to_wire, sequencer::Heads, worker::WorkerStats};
+
+/// Questions and relays of gateways that may wait. A full queue drops the newest.
+const UPCALLS_MAX: usize = 4_096;
+/// Between two attempts to learn the members of a conversation while the directory is down.
+const MEMBERS_RETRY: Duration = Duration::from_millis(500);
+
+/// Delivery calls by gateway.
+type Calls = BTreeMap<NodeId, Vec<Delivery>>;
+
+/// Delivers.
+pub(crate) struct Deliverer {
+    links: LinkSet,
+    registry: Arc<dyn Registry>,
+    members: MemberCache,
+    stats: Arc<WorkerStats>,
+    planted: Planted,
+    /// The planted bug `AbsenceCached`: users once found without a route.
+    absent: Mutex<std::collections::BTreeSet<UserId>>,
+}
+
+impl Deliverer {
+    pub(crate) fn new(
+        links: LinkSet,
+        registry: Arc<dyn Registry>,
+        members: MemberCache,
+        stats: Arc<WorkerStats>,
+        planted: Planted,
+    ) -> Self {
+        Self { links, registry, members, stats, planted, absent: Mutex::default() }
+    }
+
+    /// Keeps the streams, and answers what comes up them, until `stop`.
+    pub(crate) async fn run(self: Arc<Self>, heads: Arc<Heads>, stop: CancellationToken) {
+        let (upcalls, mut queue) = mpsc::channel(UPCALLS_MAX);
+        let owned = heads.owned();
+        let answers = async {
+            while let Some(upcall) = queue.recv().await {
+                self.answer(upcall, &heads).await;
+            }
+        };
+        tokio::join!(self.links.run(upcalls, owned, stop), answers);
+    }
+
+    async fn answer(&self, upcall: Upcall, heads: &Heads) {
+        match upcall {
+            Upcall::Heads { request, reply } => {
+                let lane = Lane::from_number(request.lane);
+                let answer = match lane {
+                    Some(lane) => heads.answer(lane, &request.conversations).await,
+                    None => Vec::new(),
+                };
+                // The stream that asked may be gone.
+                let _ = reply.send(HeadReply { id: request.id, heads: answer });
+            }
+            Upcall::Relay(relay) => self.relay(relay).await,
+            Upcall::Supersede(supersede) => self.supersede(supersede).await,
+        }
+    }
+
+    /// Delivers messages to the members of their conversations, in this order. Waits for room in the gateways' queues
+    /// (back-pressure), not for the gateways.
+    pub(crate) async fn messages(&self, messages: &[StoredMessage], stop: &CancellationToken) -> Ticket {
+        let mut audience = Vec::with_capacity(messages.len());
+        for message in messages {
+            let Some(members) = self.members_patiently(&message.conversation, stop).await else {
+                return Ticket::default();
+            };
+            audience.push(members);
+        }
+        let users: Vec<UserId> = audience.iter().flat_map(|members| to_users(members).iter().cloned()).collect();
+        let mut routes = self.routes(&users).await.into_iter().peekable();
+        let all = self.links.gateways();
+        let mut calls = Calls::new();
+        let mut next_user = 0;
+        for (message, members) in messages.iter().zip(&audience) {
+            let mut to: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
+            let end = next_user + to_users(members).len();
+            if members.kind == Kind::Channel {
+                // Only a gateway knows who subscribed on it.
+                to.extend(all.iter().map(|gateway| (gateway.clone(), Vec::new())));
+            }
+            while let Some((user, gateway)) = routes.next_if(|(user, _)| *user < end) {
+                to.entry(gateway).or_default().push(users[user].as_str().to_owned());
+            }
+            next_user = end;
+            let numbered = Numbered { sequence_number: message.sequence_number, message: Some(to_wire(message)) };
+            add(&mut calls, to, members.kind == Kind::Channel, delivery::Kind::Message(numbered));
+        }
+        self.send(calls).await
+    }
+
+    /// Tells the sender of a record that its key stands for another body.
+    pub(crate) async fn conflict(&self, conversation: &ConversationId, sender: &UserId, key: uuid::Uuid) -> Ticket {
+        let conflict = Conflict { conversation: conversation.as_str().to_owned(), key: key.as_bytes().to_vec() };
+        self.to_users(std::slice::from_ref(sender), delivery::Kind::Conflict(conflict)).await
+    }
+
+    async fn relay(&self, relay: Relay) {
+        let Some(notice) = relay.notice else { return };
+        if let Ok(user) = UserId::parse(&relay.only_user) {
+            self.to_users(&[user], delivery::Kind::Notice(notice)).await;
+            return;
+        }
+        let Ok(conversation) = ConversationId::parse(&notice.conversation) else { return };
+        match self.members.get(&conversation).await {
+            Ok(Some(members)) => self.relay_to(members, relay.members_max as usize, notice).await,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, %conversation, "a relay was dropped"),
+        }
+    }
+
+    async fn relay_to(&self, members: Members, members_max: usize, notice: Notice) {
+        let limited = members_max > 0;
+        if limited && (members.kind == Kind::Channel || members.users.len() > members_max) {
+            return;
+        }
+        self.to_users(&members.users, delivery::Kind::Notice(notice)).await;
+    }
+
+    async fn supersede(&self, supersede: Supersede) {
+        let (Some(close), Ok(gateway)) = (supersede.close, NodeId::parse(&supersede.gateway)) else { return };
+        let close = CloseSession { ..close };
+        let delivery = Delivery { users: Vec::new(), subscribers: false, kind: Some(delivery::Kind::Close(close)) };
+        self.links.deliver(&gateway, vec![delivery]).await;
+    }
+
+    async fn to_users(&self, users: &[UserId], kind: delivery::Kind) -> Ticket {
+        let mut to: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
+        for (user, gateway) in self.routes(users).await {
+            to.entry(gateway).or_default().push(users[user].as_str().to_owned());
+        }
+        let mut calls = Calls::new();
+        add(&mut calls, to, false, kind);
+        self.send(calls).await
+    }
+
+    async fn send(&self, calls: Calls) -> Ticket {
+        let mut ticket = Ticket::default();
+        for (gateway, deliveries) in calls {
+            ticket.join(self.links.deliver(&gateway, deliveries).await);
+        }
+        ticket
+    }
+
+    /// Members of a conversation; waits while the directory is down and they are not cached. `None` at the stop. A
+    /// conversation that is gone has nobody.
+    async fn members_patiently(&self, id: &ConversationId, stop: &CancellationToken) -> Option<Members> {
+        loop {
+            match self.members.get(id).await {
+                Ok(Some(members)) => return Some(members),
+                Ok(None) => return Some(Members { kind: Kind::Group, users: Arc::from([]) }),
+                Err(error) => tracing::warn!(%error, conversation = %id, "cannot learn the members; will retry"),
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                () = sleep(MEMBERS_RETRY) => {}
+            }
+        }
+    }
+
+    /// Users by index and where they are, ascending by user. While the registry is down: everybody may be everywhere,
+    /// and each gateway knows its own.
+    async fn routes(&self, users: &[UserId]) -> Vec<(usize, NodeId)> {
+        match self.look_up(users).await {
+            Ok(routes) => routes,
+            Err(error) => {
+                tracing::warn!(%error, "no routes: delivering to every gateway");
+                let gateways = self.links.gateways();
+                let everywhere = |user| gateways.iter().map(move |gateway| (user, gateway.clone()));
+                (0..users.len()).flat_map(everywhere).collect()
+            }
+        }
+    }
+
+    async fn look_up(&self, users: &[UserId]) -> StoreResult<Vec<(usize, NodeId)>> {
+        let hits = self.registry.routes(users).await?;
+        let mut routes: Vec<(usize, NodeId)> = hits.into_iter().map(|hit| (hit.user, hit.gateway)).collect();
+        // Absence is never cached: who connects a moment later must be found.
+        if self.planted.has(Bug::AbsenceCached) {
+            let mut absent = self.absent.lock();
+            routes.retain(|(user, _)| !absent.contains(&users[*user]));
+            for (n, user) in users.iter().enumerate() {
+                if !routes.iter().any(|(user, _)| *user == n) {
+                    absent.insert(user.clone());
+                }
+            }
+        }
+        Ok(routes)
+    }
+
+    /// Counters of the worker.
+    pub(crate) fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+}
+
+/// The users whose routes matter: a channel goes to subscribers, wherever they are.
+fn to_users(members: &Members) -> &[UserId] {
+    match members.kind {
+        Kind::Channel => &[],
+        Kind::Direct | Kind::Group => &members.users,
+    }
+}
+
+fn add(calls: &mut Calls, to: BTreeMap<NodeId, Vec<String>>, subscribers: bool, kind: delivery::Kind) {
+    for (gateway, users) in to {
+        calls.entry(gateway).or_default().push(Delivery { users, subscribers, kind: Some(kind.clone()) });
+    }
+}

@@ -1,0 +1,229 @@
+//! One stream to one life of a gateway: deliveries down, acknowledgements and questions up.
+//!
+//! Calls are kept until acknowledged and sent again when the stream breaks and comes back, so a cut wire loses no live
+//! message. When the gateway is dead they are dropped: its clients catch up elsewhere.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use backends::{
+    port::{GatewayLease, Registry},
+    stream::{Dial, Duplex},
+};
+use domain::NodeId;
+use protocol::link::{
+    Deliver, GatewayFrame, HeadReply, HeadRequest, Owned, OwnedPartition, Relay, Supersede, WorkerFrame, WorkerHello,
+    gateway_frame, worker_frame,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::links::Call;
+
+/// Calls sent and not yet acknowledged. Past it no more are taken from the queue.
+const UNACKED_CALLS: usize = 256;
+/// A frame that cannot be sent for so long means that the stream is dead.
+const SEND_DEADLINE: Duration = Duration::from_secs(5);
+/// Between two attempts to dial.
+const REDIAL: Duration = Duration::from_millis(200);
+/// Failed attempts after which the gateway is taken for dead and its routes are purged at once (failure mode 1).
+const DIALS_UNTIL_DEAD: u32 = 3;
+
+/// Set when deliveries for the gateway were dropped.
+#[derive(Debug, Default)]
+pub(super) struct Missed(AtomicBool);
+
+impl Missed {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// What a gateway asks of a worker.
+#[derive(Debug)]
+pub(crate) enum Upcall {
+    /// Where conversations stand; the answer goes into `reply`.
+    Heads { request: HeadRequest, reply: oneshot::Sender<HeadReply> },
+    /// Tell the members something.
+    Relay(Relay),
+    /// A session on another gateway was replaced.
+    Supersede(Supersede),
+}
+
+/// The task of one stream.
+pub(super) struct Link {
+    pub(super) worker: NodeId,
+    pub(super) lease: GatewayLease,
+    pub(super) dial: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) missed: Arc<Missed>,
+    pub(super) owned: watch::Receiver<Vec<OwnedPartition>>,
+    pub(super) upcalls: mpsc::Sender<Upcall>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Calls under way and their numbers on the stream.
+#[derive(Default)]
+struct Unacked {
+    calls: VecDeque<(Deliver, oneshot::Sender<()>)>,
+    last_sequence: u64,
+}
+
+type Stream = Duplex<WorkerFrame, GatewayFrame>;
+/// Answers to head questions on their way from the sequencer.
+type Replies = futures_util::stream::FuturesUnordered<oneshot::Receiver<HeadReply>>;
+
+impl Link {
+    pub(super) async fn run(mut self) {
+        let mut unacked = Unacked::default();
+        let mut failed_dials = 0;
+        loop {
+            let stop = self.stop.clone();
+            let ended = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                dialled = self.dial.dial(&self.lease.link) => match dialled {
+                    Ok(mut stream) => {
+                        failed_dials = 0;
+                        self.serve(&mut stream, &mut unacked).await
+                    }
+                    Err(error) => {
+                        failed_dials += 1;
+                        tracing::debug!(%error, failed_dials, "cannot dial the gateway");
+                        Some(())
+                    }
+                },
+            };
+            if ended.is_none() {
+                return;
+            }
+            if failed_dials >= DIALS_UNTIL_DEAD {
+                self.purge().await;
+                failed_dials = 0;
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = sleep(REDIAL) => {}
+            }
+        }
+    }
+
+    /// A gateway that cannot be called is dead: its 50,000 entries go now, not after their TTL.
+    async fn purge(&self) {
+        tracing::warn!(gateway = %self.lease.gateway, "the gateway cannot be called: purging its routes");
+        if let Err(error) = self.registry.retire(&self.lease.gateway, self.lease.incarnation).await {
+            tracing::warn!(%error, "cannot purge the routes of a dead gateway");
+        }
+    }
+
+    /// Serves one stream. `Some` when it broke and may be dialled again, `None` when the link is to end.
+    async fn serve(&mut self, stream: &mut Stream, unacked: &mut Unacked) -> Option<()> {
+        let mut replies = Replies::new();
+        let missed = self.missed.take();
+        let hello = WorkerHello { worker: self.worker.as_str().to_owned(), missed };
+        if send(stream, worker_frame::Kind::Hello(hello)).await.is_err() {
+            if missed {
+                self.missed.set();
+            }
+            return Some(());
+        }
+        if self.announce(stream).await.is_err() {
+            return Some(());
+        }
+        for (deliver, _) in &unacked.calls {
+            if send(stream, worker_frame::Kind::Deliver(deliver.clone())).await.is_err() {
+                return Some(());
+            }
+        }
+        loop {
+            if self.missed.0.load(Ordering::Acquire) {
+                // Begin anew: the hello of the next stream says so.
+                return Some(());
+            }
+            let outcome = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                frame = stream.rx.recv() => match frame.and_then(|frame| frame.kind) {
+                    None => return Some(()),
+                    Some(kind) => {
+                        self.on_frame(kind, unacked, &replies);
+                        Ok(())
+                    }
+                },
+                Some(reply) = futures_util::StreamExt::next(&mut replies), if !replies.is_empty() => match reply {
+                    Ok(reply) => send(stream, worker_frame::Kind::Heads(reply)).await,
+                    Err(_) => Ok(()),
+                },
+                changed = self.owned.changed() => match changed {
+                    Ok(()) => self.announce(stream).await,
+                    Err(_) => return None,
+                },
+                call = self.calls.recv(), if unacked.calls.len() < UNACKED_CALLS => match call {
+                    None => return None,
+                    Some(call) => {
+                        unacked.last_sequence += 1;
+                        let deliver = Deliver { sequence: unacked.last_sequence, deliveries: call.deliveries };
+                        unacked.calls.push_back((deliver.clone(), call.done));
+                        send(stream, worker_frame::Kind::Deliver(deliver)).await
+                    }
+                },
+            };
+            if outcome.is_err() {
+                return Some(());
+            }
+        }
+    }
+
+    async fn announce(&mut self, stream: &mut Stream) -> Result<(), ()> {
+        let partitions = self.owned.borrow_and_update().clone();
+        send(stream, worker_frame::Kind::Owned(Owned { partitions })).await
+    }
+
+    fn on_frame(&self, kind: gateway_frame::Kind, unacked: &mut Unacked, replies: &Replies) {
+        let upcall = match kind {
+            gateway_frame::Kind::Ack(ack) => {
+                while unacked.calls.front().is_some_and(|(deliver, _)| deliver.sequence <= ack.sequence) {
+                    if let Some((_, done)) = unacked.calls.pop_front() {
+                        // Whoever asked may be gone.
+                        let _ = done.send(());
+                    }
+                }
+                return;
+            }
+            gateway_frame::Kind::Hello(_) => return,
+            gateway_frame::Kind::Heads(request) => {
+                let (reply, answer) = oneshot::channel();
+                replies.push(answer);
+                Upcall::Heads { request, reply }
+            }
+            gateway_frame::Kind::Relay(relay) => Upcall::Relay(relay),
+            gateway_frame::Kind::Supersede(supersede) => Upcall::Supersede(supersede),
+        };
+        // A full queue drops: heads are asked again, relays are not stored, a session that was replaced is also found
+        // by its next refresh.
+        if self.upcalls.try_send(upcall).is_err() {
+            tracing::warn!(gateway = %self.lease.gateway, "too many questions of gateways: one was dropped");
+        }
+    }
+}
+
+async fn send(stream: &mut Stream, kind: worker_frame::Kind) -> Result<(), ()> {
+    let frame = WorkerFrame { kind: Some(kind) };
+    // Two ways to fail, one consequence: dial again.
+    timeout(SEND_DEADLINE, stream.tx.send(frame)).await.map_err(|_| ())?.map_err(|_| ())
+}

@@ -1,0 +1,157 @@
+//! The streams to the gateways that are alive: one each, opened and closed as gateways come and go.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use backends::{
+    port::{GatewayLease, Registry},
+    stream::Dial,
+};
+use domain::NodeId;
+use parking_lot::Mutex;
+use protocol::link::{Delivery, GatewayFrame, WorkerFrame};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Ticket,
+    link::{self, Link, Upcall},
+};
+use crate::worker::WorkerStats;
+
+/// Delivery calls that may wait for one gateway.
+const QUEUE_CALLS: usize = 256;
+/// How long a full gateway may slow those who feed it. After that it is cut off: its clients are told to resume.
+const FULL_PATIENCE: Duration = Duration::from_secs(5);
+/// How often the gateways are looked up.
+const LOOK_UP: Duration = Duration::from_millis(500);
+
+/// A delivery call under way to a gateway.
+pub(super) struct Call {
+    pub(super) deliveries: Vec<Delivery>,
+    /// Sent when the gateway has it; dropped when the gateway is dead.
+    pub(super) done: oneshot::Sender<()>,
+}
+
+struct Open {
+    incarnation: u64,
+    queue: mpsc::Sender<Call>,
+    missed: Arc<link::Missed>,
+    stop: CancellationToken,
+}
+
+/// All streams of a worker.
+pub(crate) struct LinkSet {
+    node: NodeId,
+    registry: Arc<dyn Registry>,
+    dial: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
+    stats: Arc<WorkerStats>,
+    open: Mutex<BTreeMap<NodeId, Open>>,
+    nudge: Notify,
+}
+
+impl LinkSet {
+    pub(crate) fn new(
+        node: NodeId,
+        registry: Arc<dyn Registry>,
+        dial: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
+        stats: Arc<WorkerStats>,
+    ) -> Self {
+        Self { node, registry, dial, stats, open: Mutex::default(), nudge: Notify::new() }
+    }
+
+    /// The gateways that have a stream: all that are alive, as far as is known.
+    pub(super) fn gateways(&self) -> Vec<NodeId> {
+        self.open.lock().keys().cloned().collect()
+    }
+
+    /// Puts one call in the gateway's queue. A gateway without a stream is new or dead: if new, those who connect to it
+    /// ask for the head after this message was numbered.
+    pub(super) async fn deliver(&self, gateway: &NodeId, deliveries: Vec<Delivery>) -> Ticket {
+        let mut ticket = Ticket::default();
+        let queue = self.open.lock().get(gateway).map(|open| (open.queue.clone(), open.missed.clone()));
+        let Some((queue, missed)) = queue else {
+            self.nudge.notify_one();
+            return ticket;
+        };
+        WorkerStats::add(&self.stats.deliveries, 1);
+        let (done, wait) = oneshot::channel();
+        match timeout(FULL_PATIENCE, queue.send(Call { deliveries, done })).await {
+            Ok(Ok(())) => ticket.add(wait),
+            Ok(Err(_)) => {}
+            Err(_) => {
+                tracing::warn!(%gateway, "the gateway is too far behind: its clients will be told to resume");
+                WorkerStats::add(&self.stats.missed, 1);
+                missed.set();
+            }
+        }
+        ticket
+    }
+
+    /// Keeps the streams in step with the gateways that are alive, until `stop`.
+    pub(super) async fn run(
+        &self,
+        upcalls: mpsc::Sender<Upcall>,
+        owned: tokio::sync::watch::Receiver<Vec<protocol::link::OwnedPartition>>,
+        stop: CancellationToken,
+    ) {
+        let tasks = TaskTracker::new();
+        loop {
+            match self.registry.gateways().await {
+                Ok(leases) => self.reconcile(leases, &upcalls, &owned, &tasks, &stop),
+                // The streams that are open stay open: a registry that is down tells nothing about gateways.
+                Err(error) => tracing::warn!(%error, "cannot look up the gateways"),
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = self.nudge.notified() => {}
+                () = tokio::time::sleep(LOOK_UP) => {}
+            }
+        }
+        self.open.lock().clear();
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    fn reconcile(
+        &self,
+        leases: Vec<GatewayLease>,
+        upcalls: &mpsc::Sender<Upcall>,
+        owned: &tokio::sync::watch::Receiver<Vec<protocol::link::OwnedPartition>>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let mut open = self.open.lock();
+        open.retain(|gateway, link| {
+            let alive = leases.iter().any(|lease| lease.gateway == *gateway && lease.incarnation == link.incarnation);
+            if !alive {
+                link.stop.cancel();
+            }
+            alive
+        });
+        for lease in leases {
+            if open.contains_key(&lease.gateway) {
+                continue;
+            }
+            let (queue, calls) = mpsc::channel(QUEUE_CALLS);
+            let missed = Arc::new(link::Missed::default());
+            let stop = stop.child_token();
+            let link = Link {
+                worker: self.node.clone(),
+                lease: lease.clone(),
+                dial: self.dial.clone(),
+                registry: self.registry.clone(),
+                calls,
+                missed: missed.clone(),
+                owned: owned.clone(),
+                upcalls: upcalls.clone(),
+                stop: stop.clone(),
+            };
+            tasks.spawn(link.run());
+            open.insert(lease.gateway, Open { incarnation: lease.incarnation, queue, missed, stop });
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Getting messages and notices to the gateways whose connections want them.
+
+mod deliverer;
+mod link;
+mod links;
+mod members;
+
+pub(crate) use deliverer::Deliverer;
+pub(crate) use links::LinkSet;
+pub(crate) use members::{MemberCache, Members};
+
+use tokio::sync::oneshot;
+
+/// Resolves when every gateway it concerns has the deliveries in its sockets' queues, or is dead.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket {
+    waits: Vec<oneshot::Receiver<()>>,
+}
+
+impl Ticket {
+    pub(crate) fn add(&mut self, wait: oneshot::Receiver<()>) {
+        self.waits.push(wait);
+    }
+
+    pub(crate) fn join(&mut self, other: Self) {
+        self.waits.extend(other.waits);
+    }
+
+    /// Looks without waiting. A sender that was dropped belonged to a gateway that is dead or was cut off: its clients
+    /// catch up when they come back.
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.waits.retain_mut(|wait| matches!(wait.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+        self.waits.is_empty()
+    }
+}

@@ -1,0 +1,118 @@
+//! Group fan-out: `sequenced.group` to the gateways of members, fair between conversations (failure mode 6).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use backends::port::{Consumer, ConsumerEvent, Entry, Lane, StoreResult, StoredMessage, Topic};
+use domain::{ConversationId, FairQueue};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::{
+    delivery::Ticket,
+    record::decode_sequenced,
+    worker::{Shared, WorkerStats},
+};
+
+const GROUP: &str = "fanout";
+/// Between attempts while the log does not answer.
+const RETRY: Duration = Duration::from_millis(200);
+/// How often finished offsets are committed.
+const TICK: Duration = Duration::from_millis(100);
+/// Messages delivered in one go: small enough that conversations take turns, large enough to share calls.
+const TURN: usize = 64;
+/// Batches that may wait for gateways to acknowledge. Past it the topic is not read.
+const UNACKED_BATCHES: usize = 64;
+
+/// Batches of each partition under way: the offset after each.
+type Unacked = BTreeMap<u32, VecDeque<(u64, Ticket)>>;
+
+/// Fans out until the worker stops.
+pub(crate) async fn run(shared: Shared) {
+    let stop = shared.stop.clone();
+    while !stop.is_cancelled() {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            Err(error) = fan_out(&shared) => {
+                tracing::warn!(%error, "the group fan-out lost its log; it will join again");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn fan_out(shared: &Shared) -> StoreResult<()> {
+    let topic = Topic::Sequenced(Lane::Group);
+    let log = &shared.ports.log;
+    let mut consumer = log.join(GROUP, topic, shared.config.node.as_str()).await?;
+    let mut unacked = Unacked::new();
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let batches: usize = unacked.values().map(VecDeque::len).sum();
+        let event = tokio::select! {
+            biased;
+            _ = tick.tick() => {
+                commit(consumer.as_mut(), &mut unacked).await;
+                continue;
+            }
+            event = consumer.next(), if batches < UNACKED_BATCHES => event?,
+        };
+        match event {
+            ConsumerEvent::Assigned { partition, .. } => {
+                let from = log.committed(GROUP, topic, partition).await?.unwrap_or(0);
+                consumer.start(partition, from);
+            }
+            ConsumerEvent::Revoked { partition } => {
+                unacked.remove(&partition);
+            }
+            ConsumerEvent::Records { partition, entries } => {
+                let next = entries.last().map_or(0, |entry| entry.offset + 1);
+                let ticket = deliver(shared, &entries).await;
+                unacked.entry(partition).or_default().push_back((next, ticket));
+            }
+        }
+    }
+}
+
+/// Delivers a batch, conversations taking turns.
+async fn deliver(shared: &Shared, entries: &[Entry]) -> Ticket {
+    let mut queue: FairQueue<ConversationId, StoredMessage> = FairQueue::default();
+    for entry in entries {
+        match decode_sequenced(entry) {
+            Ok(message) => queue.push(message.conversation.clone(), message),
+            Err(error) => {
+                WorkerStats::add(&shared.deliverer.stats().unreadable, 1);
+                tracing::error!(%error, "a sequenced record was skipped");
+            }
+        }
+    }
+    let mut ticket = Ticket::default();
+    while !queue.is_empty() {
+        let turn: Vec<StoredMessage> =
+            std::iter::from_fn(|| queue.pop()).take(TURN).map(|(_, message)| message).collect();
+        ticket.join(shared.deliverer.messages(&turn, &shared.stop).await);
+    }
+    ticket
+}
+
+/// Commits what every gateway has, so that the next owner delivers the rest again.
+async fn commit(consumer: &mut dyn Consumer, unacked: &mut Unacked) {
+    for (partition, batches) in unacked {
+        let mut done = None;
+        while let Some((next, ticket)) = batches.front_mut() {
+            if !ticket.is_done() {
+                break;
+            }
+            done = Some(*next);
+            batches.pop_front();
+        }
+        if let Some(next) = done
+            && let Err(error) = consumer.commit(*partition, next).await
+        {
+            tracing::debug!(%error, partition, "a commit was refused");
+        }
+    }
+}

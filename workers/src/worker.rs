@@ -1,0 +1,163 @@
+//! A worker: its ports, its roles and the tasks that play them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use backends::{
+    port::{Directory, Lane, Log, Messages, Recent, Registry},
+    stream::Dial,
+};
+use domain::{NodeId, Planted};
+use protocol::link::{GatewayFrame, OwnedPartition, WorkerFrame};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    delivery::{Deliverer, LinkSet, MemberCache},
+    fanout, persister,
+    sequencer::{self, Heads},
+};
+
+/// What a worker does for one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Numbers messages; delivers direct ones.
+    Sequencer(Lane),
+    /// Delivers group messages.
+    GroupFanout,
+    /// Stores messages.
+    Persister(Lane),
+}
+
+impl Role {
+    /// Every role: one worker can play them all.
+    pub const ALL: [Self; 5] = [
+        Self::Sequencer(Lane::Direct),
+        Self::Sequencer(Lane::Group),
+        Self::GroupFanout,
+        Self::Persister(Lane::Direct),
+        Self::Persister(Lane::Group),
+    ];
+}
+
+/// How a worker is set up.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Its name.
+    pub node: NodeId,
+    /// What it does.
+    pub roles: Vec<Role>,
+    /// Known bugs that a test planted.
+    pub planted: Planted,
+}
+
+/// The systems a worker stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Intake and sequenced.
+    pub log: Arc<dyn Log>,
+    /// Stored messages.
+    pub messages: Arc<dyn Messages>,
+    /// Tails and versions.
+    pub recent: Arc<dyn Recent>,
+    /// Routes and gateways.
+    pub registry: Arc<dyn Registry>,
+    /// Conversations and members.
+    pub directory: Arc<dyn Directory>,
+    /// Streams to gateways.
+    pub gateways: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
+}
+
+/// Counters since the start, read by the report to the control plane.
+#[derive(Debug, Default)]
+pub struct WorkerStats {
+    /// Messages that got a number.
+    pub numbered: AtomicU64,
+    /// Records whose key had a number.
+    pub repeats: AtomicU64,
+    /// Records whose key had another body.
+    pub conflicts: AtomicU64,
+    /// Records that could not be read and were skipped.
+    pub unreadable: AtomicU64,
+    /// Records that wait because their conversation cannot be loaded.
+    pub waiting: AtomicU64,
+    /// Rows stored.
+    pub stored: AtomicU64,
+    /// Delivery calls to gateways.
+    pub deliveries: AtomicU64,
+    /// Times a gateway was so far behind that its feed was cut.
+    pub missed: AtomicU64,
+}
+
+impl WorkerStats {
+    pub(crate) fn add(counter: &AtomicU64, n: usize) {
+        counter.fetch_add(n as u64, Ordering::Relaxed);
+    }
+}
+
+/// What the roles share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<WorkerConfig>,
+    pub(crate) ports: Ports,
+    pub(crate) deliverer: Arc<Deliverer>,
+    pub(crate) heads: Arc<Heads>,
+    pub(crate) stats: Arc<WorkerStats>,
+    /// Ends every role.
+    pub(crate) stop: CancellationToken,
+}
+
+/// A running worker.
+pub struct Worker {
+    shared: Shared,
+    tasks: TaskTracker,
+}
+
+impl Worker {
+    /// Starts the roles.
+    pub fn start(config: WorkerConfig, ports: Ports) -> Self {
+        let stop = CancellationToken::new();
+        let stats = Arc::new(WorkerStats::default());
+        let tasks = TaskTracker::new();
+        let heads = Arc::new(Heads::new(ports.messages.clone(), ports.log.partitions()));
+        let links = LinkSet::new(config.node.clone(), ports.registry.clone(), ports.gateways.clone(), stats.clone());
+        let members = MemberCache::new(ports.directory.clone(), ports.recent.clone());
+        let deliverer = Arc::new(Deliverer::new(links, ports.registry.clone(), members, stats.clone(), config.planted));
+        let shared = Shared { config: Arc::new(config), ports, deliverer, heads, stats, stop };
+
+        tasks.spawn(shared.deliverer.clone().run(shared.heads.clone(), shared.stop.clone()));
+        for role in &shared.config.roles {
+            let shared = shared.clone();
+            match *role {
+                Role::Sequencer(lane) => tasks.spawn(sequencer::run(shared, lane)),
+                Role::GroupFanout => tasks.spawn(fanout::run(shared)),
+                Role::Persister(lane) => tasks.spawn(persister::run(shared, lane)),
+            };
+        }
+        tasks.close();
+        Self { shared, tasks }
+    }
+
+    /// Its name.
+    pub fn node(&self) -> &NodeId {
+        &self.shared.config.node
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> &Arc<WorkerStats> {
+        &self.shared.stats
+    }
+
+    /// The intake partitions it sequences.
+    pub fn owned(&self) -> watch::Receiver<Vec<OwnedPartition>> {
+        self.shared.heads.owned()
+    }
+
+    /// Ends the roles and waits for them. What was not committed is read again by the next owner.
+    pub async fn shutdown(self) {
+        self.shared.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
