@@ -132,7 +132,11 @@ mod tests {
         assert!(invalid(&token(Algorithm::HS384, b"secret", good)));
         assert!(invalid(&token(Algorithm::HS256, b"secret", serde_json::json!({"sub": "a b", "exp": 100}))));
         assert!(invalid(&token(Algorithm::HS256, b"secret", serde_json::json!({"sub": "a"}))));
-        assert!(invalid(&token(Algorithm::HS256, b"secret", serde_json::json!({"sub": "a", "exp": 1, "role": "root"}))));
+        assert!(invalid(&token(
+            Algorithm::HS256,
+            b"secret",
+            serde_json::json!({"sub": "a", "exp": 1, "role": "root"})
+        )));
         // {"alg":"none"} . {"sub":"alice","exp":100} .
         assert!(invalid("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImV4cCI6MTAwfQ."));
         assert!(invalid(""));

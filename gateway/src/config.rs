@@ -48,6 +48,8 @@ pub struct GatewayConfig {
     pub incarnation: u64,
     /// Where workers dial it.
     pub link: String,
+    /// Its failure domain; empty when there is but one.
+    pub zone: String,
     /// What it takes.
     pub limits: Limits,
     /// What `welcome` tells clients.
@@ -63,12 +65,12 @@ pub struct GatewayConfig {
 impl GatewayConfig {
     /// The numbers of the design.
     pub fn new(node: NodeId, incarnation: u64, link: String, seed: u64) -> Self {
-        let reconnect =
-            Reconnect { base_ms: 1_000, max_ms: 30_000, jitter_ms: 1_000, heartbeat_spread_ms: 30_000 };
+        let reconnect = Reconnect { base_ms: 1_000, max_ms: 30_000, jitter_ms: 1_000, heartbeat_spread_ms: 30_000 };
         Self {
             node,
             incarnation,
             link,
+            zone: String::new(),
             limits: Limits::default(),
             reconnect,
             heartbeat_interval_ms: 30_000,

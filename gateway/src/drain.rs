@@ -126,5 +126,10 @@ fn migrate(shared: &Shared, conns: &[Arc<Conn>], n: usize, within_ms: u64) -> us
 }
 
 fn evict(conns: &[Arc<Conn>], n: usize) -> usize {
-    conns.iter().filter(|conn| conn.io.lock().closing().is_none()).take(n).map(|conn| conn.close(CloseCode::GoingAway)).count()
+    conns
+        .iter()
+        .filter(|conn| conn.io.lock().closing().is_none())
+        .take(n)
+        .map(|conn| conn.close(CloseCode::GoingAway))
+        .count()
 }

@@ -18,7 +18,7 @@ use crate::{
     accept::{Full, Shaking},
     auth::{Identity, Unauthorized},
     gateway::Shared,
-    socket::{ByteStream, Incoming, Io, Read, close_frame},
+    socket::{ByteStream, Incoming, Io, Read},
 };
 
 /// A request's head may take so long and be so large.
@@ -27,6 +27,8 @@ const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
 /// `hello` must be the first frame within this time.
 const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a client may take to end its side after a close frame.
+pub(crate) const LINGER_DEADLINE: Duration = Duration::from_secs(2);
 /// What clients that are turned away are told, in seconds.
 const RETRY_AFTER_S: u32 = 2;
 
@@ -203,9 +205,13 @@ async fn hello(shared: &Shared, mut io: Io, identity: Token, shaking: Shaking) -
 }
 
 /// Says goodbye and gives the client a moment to take it.
-async fn close(shared: &Shared, mut io: Io, code: CloseCode) -> Option<Hello> {
-    io.push(close_frame(code));
-    let _ = timeout(HELLO_DEADLINE, poll_fn(|cx| io.poll_flush(cx, shared.now_ms()))).await;
+pub(crate) async fn close(shared: &Shared, mut io: Io, code: CloseCode) -> Option<Hello> {
+    io.close(code);
+    let said = async {
+        poll_fn(|cx| io.poll_flush(cx, shared.now_ms())).await;
+        poll_fn(|cx| io.poll_linger(cx)).await;
+    };
+    let _ = timeout(LINGER_DEADLINE, said).await;
     None
 }
 
@@ -214,4 +220,3 @@ pub(crate) fn identify<B>(shared: &Shared, request: &Request<B>) -> Result<Ident
     let token = token_of(request).ok_or(Unauthorized::Missing)?;
     shared.auth.check(&token, shared.now_ms())
 }
-

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use protocol::frames::CloseCode;
 use rustc_hash::FxHasher;
 
-use crate::socket::Io;
+use crate::{auth::Identity, socket::Io};
 
 /// Live frames that may wait for a replay, of all conversations of a connection. Past it they are dropped, and what
 /// they said is replayed once more.
@@ -53,38 +53,33 @@ pub(crate) struct Conn {
     pub(crate) heartbeat_waits: AtomicBool,
     /// It was told to migrate.
     pub(crate) told_to_migrate: AtomicBool,
+    /// It ended: a sign of life of it that still waits is not forwarded.
+    pub(crate) gone: AtomicBool,
+    /// Channels it is subscribed to. Locked after the hub's state.
+    subscriptions: Mutex<Vec<ConversationId>>,
     pub(crate) io: Mutex<Io>,
     held: Mutex<Option<Box<Held>>>,
 }
 
 impl Conn {
-    pub(crate) fn new(
-        user: UserId,
-        device: DeviceId,
-        session_version: u64,
-        expires_ms: u64,
-        now_ms: u64,
-        io: Io,
-    ) -> Self {
+    pub(crate) fn new(identity: Identity, device: DeviceId, session_version: u64, now_ms: u64, io: Io) -> Self {
         Self {
-            user,
+            user: identity.user,
             device,
             session_version,
-            expires_ms,
+            expires_ms: identity.expires_ms,
             heard_ms: AtomicU64::new(now_ms),
             heartbeat_waits: AtomicBool::new(false),
             told_to_migrate: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            subscriptions: Mutex::new(Vec::new()),
             io: Mutex::new(io),
             held: Mutex::new(None),
         }
     }
 
     pub(crate) fn session(&self) -> Session {
-        Session {
-            user: self.user.clone(),
-            device: self.device.clone(),
-            session_version: self.session_version,
-        }
+        Session { user: self.user.clone(), device: self.device.clone(), session_version: self.session_version }
     }
 
     /// Queues a frame and writes it if the socket takes it.
@@ -222,7 +217,7 @@ impl Hub {
     }
 
     /// Removes a connection that ended.
-    pub(crate) fn remove(&self, conn: &Arc<Conn>, subscriptions: &[ConversationId]) {
+    pub(crate) fn remove(&self, conn: &Arc<Conn>) {
         let mut state = self.state.lock();
         if let Some(conns) = state.users.get_mut(&conn.user) {
             let before = conns.len();
@@ -232,21 +227,30 @@ impl Hub {
                 state.users.remove(&conn.user);
             }
         }
-        for channel in subscriptions {
-            unsubscribe(&mut state, conn, channel);
+        for channel in std::mem::take(&mut *conn.subscriptions.lock()) {
+            unsubscribe(&mut state, conn, &channel);
         }
     }
 
-    pub(crate) fn subscribe(&self, conn: &Arc<Conn>, channel: &ConversationId) {
+    /// Adds a subscription. False when the connection has `most` already.
+    pub(crate) fn subscribe(&self, conn: &Arc<Conn>, channel: &ConversationId, most: usize) -> bool {
         let mut state = self.state.lock();
-        let conns = state.channels.entry(channel.clone()).or_default();
-        if !conns.iter().any(|other| Arc::ptr_eq(other, conn)) {
-            conns.push(conn.clone());
+        let mut subscriptions = conn.subscriptions.lock();
+        if subscriptions.contains(channel) {
+            return true;
         }
+        if subscriptions.len() >= most {
+            return false;
+        }
+        subscriptions.push(channel.clone());
+        state.channels.entry(channel.clone()).or_default().push(conn.clone());
+        true
     }
 
     pub(crate) fn unsubscribe(&self, conn: &Arc<Conn>, channel: &ConversationId) {
-        unsubscribe(&mut self.state.lock(), conn, channel);
+        let mut state = self.state.lock();
+        conn.subscriptions.lock().retain(|other| other != channel);
+        unsubscribe(&mut state, conn, channel);
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -266,7 +270,9 @@ impl Hub {
     pub(crate) fn all(&self) -> Vec<Arc<Conn>> {
         let mut all: Vec<Arc<Conn>> = self.state.lock().users.values().flatten().cloned().collect();
         // The order of a hash map is not for others to depend on.
-        all.sort_unstable_by(|a, b| (&a.user, &a.device, a.session_version).cmp(&(&b.user, &b.device, b.session_version)));
+        all.sort_unstable_by(|a, b| {
+            (&a.user, &a.device, a.session_version).cmp(&(&b.user, &b.device, b.session_version))
+        });
         all
     }
 

@@ -16,7 +16,10 @@ use protocol::{
 };
 use tokio::time::{Duration, timeout};
 
-use crate::{config::GatewayConfig, gateway::{Ports, Shared}};
+use crate::{
+    config::GatewayConfig,
+    gateway::{Ports, Shared},
+};
 
 /// How long the log may take. After it nobody knows whether the log has the message; the retry settles it.
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
@@ -130,8 +133,8 @@ impl Shared {
     /// May this user read and write here? Gives the kind.
     pub(crate) async fn authorise(&self, id: &str, user: &UserId) -> Result<(ConversationId, Kind), ErrorFrame> {
         let refuse = |code, why: &str| ErrorFrame::new(code, why).in_conversation(id);
-        let parsed = ConversationId::parse(id)
-            .map_err(|why| refuse(ErrorCode::Invalid, &format!("conversation: {why}")))?;
+        let parsed =
+            ConversationId::parse(id).map_err(|why| refuse(ErrorCode::Invalid, &format!("conversation: {why}")))?;
         match self.memberships.get(&parsed, user).await {
             Ok(Some(membership)) if membership.member => Ok((parsed, membership.kind)),
             Ok(Some(_)) => Err(refuse(ErrorCode::Forbidden, "not a member of this conversation")),

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use backends::port::GatewayLease;
+use backends::port::{Beat, GatewayLease};
 use protocol::frames::CloseCode;
-use tokio::time::{Duration, Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 
 use crate::gateway::Shared;
 
@@ -21,7 +21,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         GatewayLease { gateway: config.node.clone(), incarnation: config.incarnation, link: config.link.clone() };
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -30,15 +29,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         let beat = shared.ports.registry.beat(&lease, LEASE_TTL.as_millis() as u64);
         match timeout(BEAT, beat).await {
-            Ok(Ok(held)) => {
-                let was_held = shared.leased.swap(held, Ordering::Relaxed);
-                // While the lease was gone its routes did not count: what was sent meanwhile passed these clients by.
-                let lapsed = was_held && last.elapsed() > LEASE_TTL;
-                if !held || lapsed {
-                    tracing::error!(held, "the lease was lost: clients are told to come back and resume");
+            Ok(Ok(beat)) => {
+                shared.leased.store(beat != Beat::Refused, Ordering::Relaxed);
+                // While the lease was gone routes did not count: what was sent meanwhile passed these clients by.
+                if beat != Beat::Held && shared.hub.connections() > 0 {
+                    tracing::error!(?beat, "the lease was lost: clients are told to come back and resume");
                     shared.close_all(CloseCode::GoingAway);
                 }
-                last = Instant::now();
             }
             Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
             Err(_) => tracing::warn!("cannot renew the lease: the registry does not answer"),

@@ -11,8 +11,8 @@
 
 mod accept;
 mod auth;
-mod connection;
 mod config;
+mod connection;
 mod drain;
 mod gateway;
 mod handshake;
@@ -33,4 +33,5 @@ mod workers;
 pub use auth::{Auth, AuthConfigError, JwtKey};
 pub use config::{GatewayConfig, Limits};
 pub use gateway::{Gateway, Ports};
+pub use node::Addresses;
 pub use socket::ByteStream;

@@ -70,10 +70,12 @@ pub(crate) async fn run_heartbeats(shared: Arc<Shared>) {
 }
 
 async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
-    let sessions: Vec<Session> = conns.iter().map(|conn| conn.session()).collect();
     for conn in conns {
         conn.heartbeat_waits.store(false, Ordering::Relaxed);
     }
+    // A session that left must not be entered again.
+    let conns: Vec<&Arc<Conn>> = conns.iter().filter(|conn| !conn.gone.load(Ordering::Relaxed)).collect();
+    let sessions: Vec<Session> = conns.iter().map(|conn| conn.session()).collect();
     let config = &shared.config;
     let refreshed = shared.ports.registry.refresh(&config.node, config.incarnation, &sessions);
     match timeout(STORE_DEADLINE, refreshed).await {

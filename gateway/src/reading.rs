@@ -4,12 +4,16 @@
 
 use std::sync::Arc;
 
-use backends::port::{Messages, Recent, StoreResult, StoredMessage};
+use backends::port::{Lane, Messages, Recent, StoreResult, StoredMessage};
 use domain::{Bug, ConversationId, Planted, UserId};
-use protocol::frames::{ErrorCode, ErrorFrame, Kind, MessageFrame, Page};
+use protocol::frames::{ConversationHead, ErrorCode, ErrorFrame, Kind, MessageFrame, Page};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::{config::GatewayConfig, gateway::{Ports, Shared}, intake::lane_of};
+use crate::{
+    config::GatewayConfig,
+    gateway::{Ports, Shared},
+    intake::lane_of,
+};
 
 /// How long one look into a store may take.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
@@ -71,13 +75,13 @@ impl Reader {
     }
 }
 
-/// A row as `user` sees it.
-pub(crate) fn message_frame(row: StoredMessage, user: &UserId) -> MessageFrame {
+/// A row as `user` sees it; a back end sees no idempotency keys.
+pub(crate) fn message_frame(row: StoredMessage, user: Option<&UserId>) -> MessageFrame {
     MessageFrame {
         conversation: row.conversation.as_str().to_owned(),
         sequence_number: row.sequence_number,
         message_id: row.message_id,
-        idempotency_key: (row.sender == *user).then_some(row.key),
+        idempotency_key: (Some(&row.sender) == user).then_some(row.key),
         sender: row.sender.as_str().to_owned(),
         body: row.body,
         sent_at_ms: row.sent_at_ms,
@@ -103,6 +107,32 @@ impl Shared {
         }
     }
 
+    /// Conversations with their heads: from the owner, or else as far as they are stored.
+    pub(crate) async fn with_heads(&self, found: Vec<(ConversationId, Kind)>) -> Vec<ConversationHead> {
+        let mut heads = vec![None; found.len()];
+        for lane in Lane::ALL {
+            let positions: Vec<usize> = (0..found.len()).filter(|n| lane_of(found[*n].1) == lane).collect();
+            let ids: Vec<ConversationId> = positions.iter().map(|n| found[*n].0.clone()).collect();
+            for (position, head) in positions.into_iter().zip(self.workers.heads(lane, &ids).await) {
+                heads[position] = head;
+            }
+        }
+        let mut listed = Vec::with_capacity(found.len());
+        for ((id, kind), head) in found.into_iter().zip(heads) {
+            let head = match head {
+                Some(head) => head,
+                None => self.stored_head(&id).await,
+            };
+            listed.push(ConversationHead { conversation: id.as_str().to_owned(), kind, head });
+        }
+        listed
+    }
+
+    async fn stored_head(&self, id: &ConversationId) -> u64 {
+        let stored = timeout(READ_DEADLINE, self.ports.messages.head(id)).await;
+        stored.ok().and_then(Result::ok).flatten().map_or(0, |head| head.sequence_number)
+    }
+
     fn cannot_read(&self, id: &ConversationId) -> ErrorFrame {
         ErrorFrame::new(ErrorCode::Unavailable, "the conversation cannot be read now")
             .retry_after(1_000)
@@ -114,7 +144,7 @@ impl Shared {
         &self,
         id: &ConversationId,
         kind: Kind,
-        user: &UserId,
+        user: Option<&UserId>,
         after: u64,
         limit: usize,
     ) -> Result<Page, ErrorFrame> {
@@ -129,7 +159,7 @@ impl Shared {
         &self,
         id: &ConversationId,
         kind: Kind,
-        user: &UserId,
+        user: Option<&UserId>,
         before: Option<u64>,
         limit: usize,
     ) -> Result<Page, ErrorFrame> {
@@ -184,7 +214,7 @@ impl Shared {
     }
 }
 
-fn page(id: &ConversationId, rows: Vec<StoredMessage>, head: u64, complete: bool, user: &UserId) -> Page {
+fn page(id: &ConversationId, rows: Vec<StoredMessage>, head: u64, complete: bool, user: Option<&UserId>) -> Page {
     let messages = rows.into_iter().map(|row| message_frame(row, user)).collect();
     Page { conversation: id.as_str().to_owned(), messages, head, complete }
 }

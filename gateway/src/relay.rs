@@ -1,10 +1,6 @@
 //! From a delivery of a worker to frames; and what members tell each other live: receipts, typing, changes.
 
-use std::{
-    cell::OnceCell,
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use domain::{ConversationId, UserId, message_id};

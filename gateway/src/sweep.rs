@@ -5,10 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use protocol::frames::CloseCode;
 use tokio::time::{Duration, MissedTickBehavior, interval};
 
-use crate::{
-    gateway::Shared,
-    hub::Conn,
-};
+use crate::{gateway::Shared, hub::Conn};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Without a heartbeat for so long a connection is closed with 4010.

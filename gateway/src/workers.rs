@@ -1,9 +1,6 @@
 //! The workers' streams: deliveries come down, acknowledgements, questions for heads and relays go up.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use backends::{port::Lane, stream::Duplex};
 use domain::{ConversationId, partition_of};
@@ -21,11 +18,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    gateway::Shared,
-    hub::Touched,
-    relay::deliver,
-};
+use crate::{gateway::Shared, hub::Touched, relay::deliver};
 
 /// Frames of a worker taken together: their messages are queued for all sockets before any socket is written, so a
 /// socket gets what waits for it in one write.
@@ -184,10 +177,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut links: mpsc::Receiver<Duplex<Ga
 }
 
 async fn serve(shared: Arc<Shared>, mut stream: Duplex<GatewayFrame, WorkerFrame>) {
-    let hello = GatewayHello {
-        gateway: shared.config.node.as_str().to_owned(),
-        incarnation: shared.config.incarnation,
-    };
+    let hello =
+        GatewayHello { gateway: shared.config.node.as_str().to_owned(), incarnation: shared.config.incarnation };
     if send(&stream, gateway_frame::Kind::Hello(hello)).await.is_err() {
         return;
     }

@@ -33,7 +33,7 @@ pub(super) fn ping_frame() -> Bytes {
 }
 
 /// A close frame with its reason.
-pub(crate) fn close_frame(code: CloseCode) -> Bytes {
+pub(super) fn close_frame(code: CloseCode) -> Bytes {
     close_frame_raw(code as u16, code.reason())
 }
 

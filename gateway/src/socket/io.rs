@@ -10,12 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use protocol::frames::CloseCode;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::{
-    ByteStream, Incoming, close_frame,
+    ByteStream, Incoming,
     decode::{Fragments, decode_one},
-    frame::{close_frame_raw, ping_frame, pong_frame},
+    frame::{close_frame, close_frame_raw, ping_frame, pong_frame},
 };
 
 /// Bytes read at once.
@@ -231,7 +231,7 @@ impl Io {
             None => self.owner = Some(cx.waker().clone()),
         }
         if self.poll_flush(cx, now_ms).is_ready() && self.closing.is_some() {
-            // All was said. A client that answers is not waited for.
+            // All was said.
             return Poll::Ready(Read::Closed);
         }
         if self.closed {
@@ -267,6 +267,23 @@ impl Io {
                 };
                 if !incoming.is_empty() {
                     return Poll::Ready(Read::Incoming(incoming));
+                }
+            }
+        })
+    }
+
+    /// After the close frame: ends our side, then throws away what the client still sends until it ends too. Dropping
+    /// a socket with unread bytes would reset it, and a reset can overtake the close frame.
+    pub(crate) fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.closed || ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                let mut buffer = ReadBuf::new(scratch);
+                if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() || buffer.filled().is_empty()
+                {
+                    return Poll::Ready(());
                 }
             }
         })

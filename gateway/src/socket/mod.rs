@@ -9,7 +9,7 @@ mod frame;
 mod io;
 
 pub(crate) use decode::Incoming;
-pub(crate) use frame::{close_frame, text_frame};
+pub(crate) use frame::text_frame;
 pub(crate) use io::{Io, Read};
 
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -85,7 +85,8 @@ impl Deliverer {
         }
         let users: Vec<UserId> = audience.iter().flat_map(|members| to_users(members).iter().cloned()).collect();
         let mut routes = self.routes(&users).await.into_iter().peekable();
-        let all = self.links.gateways();
+        let channels = audience.iter().any(|members| members.kind == Kind::Channel);
+        let all = if channels { self.alive().await } else { Vec::new() };
         let mut calls = Calls::new();
         let mut next_user = 0;
         for (message, members) in messages.iter().zip(&audience) {
@@ -172,6 +173,14 @@ impl Deliverer {
                 () = stop.cancelled() => return None,
                 () = sleep(MEMBERS_RETRY) => {}
             }
+        }
+    }
+
+    /// The gateways that are alive; while the registry is down, those that have a stream.
+    async fn alive(&self) -> Vec<NodeId> {
+        match self.registry.gateways().await {
+            Ok(leases) => leases.into_iter().map(|lease| lease.gateway).collect(),
+            Err(_) => self.links.gateways(),
         }
     }
 

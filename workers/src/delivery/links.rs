@@ -10,7 +10,7 @@ use domain::NodeId;
 use parking_lot::Mutex;
 use protocol::link::{Delivery, GatewayFrame, WorkerFrame};
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -50,6 +50,8 @@ pub(crate) struct LinkSet {
     stats: Arc<WorkerStats>,
     open: Mutex<BTreeMap<NodeId, Open>>,
     nudge: Notify,
+    /// Changes with each look at the gateways.
+    looked: watch::Sender<u64>,
 }
 
 impl LinkSet {
@@ -59,7 +61,15 @@ impl LinkSet {
         dial: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
         stats: Arc<WorkerStats>,
     ) -> Self {
-        Self { node, registry, dial, stats, open: Mutex::default(), nudge: Notify::new() }
+        Self {
+            node,
+            registry,
+            dial,
+            stats,
+            open: Mutex::default(),
+            nudge: Notify::new(),
+            looked: watch::Sender::new(0),
+        }
     }
 
     /// The gateways that have a stream: all that are alive, as far as is known.
@@ -67,15 +77,24 @@ impl LinkSet {
         self.open.lock().keys().cloned().collect()
     }
 
-    /// Puts one call in the gateway's queue. A gateway without a stream is new or dead: if new, those who connect to it
-    /// ask for the head after this message was numbered.
+    /// The stream of a gateway. One that is alive and has none is new: its stream is opened first, for a client that
+    /// came to it may have asked another worker for the head already.
+    async fn stream(&self, gateway: &NodeId) -> Option<(mpsc::Sender<Call>, Arc<link::Missed>)> {
+        let find = || self.open.lock().get(gateway).map(|open| (open.queue.clone(), open.missed.clone()));
+        if let Some(found) = find() {
+            return Some(found);
+        }
+        let mut looked = self.looked.subscribe();
+        self.nudge.notify_one();
+        // In time or not: what is there then is what there is.
+        let _ = timeout(FULL_PATIENCE, looked.changed()).await;
+        find()
+    }
+
+    /// Puts one call in the gateway's queue. A gateway without a stream is dead: its clients catch up elsewhere.
     pub(super) async fn deliver(&self, gateway: &NodeId, deliveries: Vec<Delivery>) -> Ticket {
         let mut ticket = Ticket::default();
-        let queue = self.open.lock().get(gateway).map(|open| (open.queue.clone(), open.missed.clone()));
-        let Some((queue, missed)) = queue else {
-            self.nudge.notify_one();
-            return ticket;
-        };
+        let Some((queue, missed)) = self.stream(gateway).await else { return ticket };
         WorkerStats::add(&self.stats.deliveries, 1);
         let (done, wait) = oneshot::channel();
         match timeout(FULL_PATIENCE, queue.send(Call { deliveries, done })).await {
@@ -104,6 +123,7 @@ impl LinkSet {
                 // The streams that are open stay open: a registry that is down tells nothing about gateways.
                 Err(error) => tracing::warn!(%error, "cannot look up the gateways"),
             }
+            self.looked.send_modify(|n| *n += 1);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHasher;
 use tokio::time::Instant;
 
-use crate::port::{GatewayLease, Registered, Registry, Route, RouteHit, Session, StoreResult};
+use crate::port::{Beat, GatewayLease, Registered, Registry, Route, RouteHit, Session, StoreResult};
 
 /// How long an entry lives unless refreshed.
 const ENTRY_TTL: Duration = Duration::from_secs(90);
@@ -141,15 +141,17 @@ impl Registry for MemoryRegistry {
         Ok(live.map(|entry| (entry.device.clone(), entry.route.clone())).collect())
     }
 
-    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64) -> StoreResult<bool> {
+    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64) -> StoreResult<Beat> {
+        let now = Instant::now();
         let mut state = self.state.lock();
         let known = state.leases.get(&lease.gateway);
         if known.is_some_and(|known| known.lease.incarnation > lease.incarnation) {
-            return Ok(false);
+            return Ok(Beat::Refused);
         }
-        let expires = Instant::now() + Duration::from_millis(ttl_ms);
+        let held = known.is_some_and(|known| known.lease == *lease && known.expires > now);
+        let expires = now + Duration::from_millis(ttl_ms);
         state.leases.insert(lease.gateway.clone(), Lease { lease: lease.clone(), expires });
-        Ok(true)
+        Ok(if held { Beat::Held } else { Beat::Taken })
     }
 
     async fn gateways(&self) -> StoreResult<Vec<GatewayLease>> {

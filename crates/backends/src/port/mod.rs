@@ -12,7 +12,7 @@ pub use log::{Appending, Consumer, ConsumerEvent, Entry, Lane, Log, Topic};
 pub use messages::{Head, Messages, StoredMessage};
 pub use presence::{Presence, PresenceState};
 pub use recent::{Recent, Remembered};
-pub use registry::{GatewayLease, Registered, Registry, Route, RouteHit, Session};
+pub use registry::{Beat, GatewayLease, Registered, Registry, Route, RouteHit, Session};
 
 /// Why a store did not do what it was asked. Nothing was half done that a retry would not mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

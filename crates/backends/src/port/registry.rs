@@ -47,6 +47,17 @@ pub struct GatewayLease {
     pub link: String,
 }
 
+/// Answer of a gateway's beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// The lease was held all the time.
+    Held,
+    /// The lease is new, or had run out or been ended: routes did not count meanwhile, and may be gone.
+    Taken,
+    /// A later incarnation of this gateway has it.
+    Refused,
+}
+
 /// One of the gateways of one of the users asked for. A user on two devices of one gateway gives one hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteHit {
@@ -82,8 +93,8 @@ pub trait Registry: Send + Sync + 'static {
     /// A user's devices.
     async fn devices(&self, user: &UserId) -> StoreResult<Vec<(DeviceId, Route)>>;
 
-    /// Takes or renews a gateway's lease for `ttl_ms`. False when another incarnation, with a higher number, has it.
-    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64) -> StoreResult<bool>;
+    /// Takes or renews a gateway's lease for `ttl_ms`.
+    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64) -> StoreResult<Beat>;
 
     /// The gateways that are alive, by name.
     async fn gateways(&self) -> StoreResult<Vec<GatewayLease>>;

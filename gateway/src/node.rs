@@ -1,0 +1,73 @@
+//! The gateway as a node of the control plane: what it reports, and what it is told to do.
+
+use std::sync::atomic::Ordering;
+
+use protocol::node::{Desired, DrainPhase, Register, Report, Role};
+
+use crate::gateway::Gateway;
+
+/// Where a gateway is reached.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    /// ws://host:port/v1/ws
+    pub client_url: String,
+    /// http://host:port
+    pub http_url: String,
+}
+
+impl Gateway {
+    /// Its first word to the control plane.
+    pub fn register(&self, addresses: &Addresses) -> Register {
+        let config = &self.shared.config;
+        Register {
+            node: config.node.to_string(),
+            role: Role::Gateway.into(),
+            incarnation: config.incarnation,
+            client_url: addresses.client_url.clone(),
+            http_url: addresses.http_url.clone(),
+            software: concat!("chatfleet ", env!("CARGO_PKG_VERSION")).to_owned(),
+            capacity: config.limits.connections as u64,
+            zone: config.zone.clone(),
+            desired_version: 0,
+        }
+    }
+
+    /// How it stands, each second.
+    pub fn report(&self) -> Report {
+        let shared = &self.shared;
+        let drain = shared.drain.report();
+        let at_rest = matches!(drain.phase(), DrainPhase::Active | DrainPhase::Cancelled);
+        // A drain is no trouble: it is what was ordered.
+        let trouble = if at_rest { shared.readiness().err().unwrap_or("") } else { "" };
+        Report {
+            connections: shared.hub.connections() as u64,
+            users: shared.hub.users() as u64,
+            drain: Some(drain),
+            accepted_total: shared.metrics.accepted.get(),
+            delivered_total: shared.metrics.delivered.get(),
+            refused_total: shared.metrics.refused.get(),
+            slow_consumers_total: shared.metrics.slow_consumers.get(),
+            trouble: trouble.to_owned(),
+            ..Report::default()
+        }
+    }
+
+    /// Puts the desired state in force, or says why not.
+    pub fn apply(&self, desired: &Desired) -> Result<(), String> {
+        if let Some(drain) = &desired.drain
+            && (drain.operation.is_empty() || drain.rate_per_s == 0)
+        {
+            return Err("drain: needs an operation and a rate above 0".into());
+        }
+        if self.shared.stop.is_cancelled() {
+            return Err("the gateway is stopping".into());
+        }
+        self.shared.order_drain(desired.drain.clone());
+        Ok(())
+    }
+
+    /// True while workers know it: its lease is held.
+    pub fn is_leased(&self) -> bool {
+        self.shared.leased.load(Ordering::Relaxed)
+    }
+}
