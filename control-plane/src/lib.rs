@@ -1,1 +1,24 @@
-//! To come.
+//! The control plane: watches the nodes of a fleet and steers them.
+//!
+//! - [`ControlPlane`]: starts, serves and stops it; its calls work without HTTP too, so a simulated fleet can drive it.
+//! - [`App`]: what callers can ask for: one file a resource, every change audited.
+//! - `reconcile`: one file a job; idempotent, run by timer and nudge, resumed after a restart from the store.
+//! - [`store`]: the port for what must survive, with its SQLite and in-memory adapters.
+//! - `session`: one node's stream.
+//! - `http`: the API, its roles and its OpenAPI document.
+//!
+//! Invariants: an operation that has begun reaches an end or is resumed; the desired state of a node has one writer,
+//! the reconciler; no secret is stored or logged; a call that changes something leaves a line in the audit, also when
+//! it was refused.
+
+mod app;
+mod control_plane;
+mod error;
+mod http;
+mod reconcile;
+mod session;
+pub mod store;
+
+pub use app::{Actor, App, OperationQuery};
+pub use control_plane::{ControlPlane, ControlPlaneConfig};
+pub use error::AppError;

@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod embedded;
+pub mod node;
 pub mod port;
 pub mod stream;
 

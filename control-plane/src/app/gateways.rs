@@ -1,0 +1,190 @@
+//! Gateways: looking at them, draining them, putting them back.
+
+use domain::{DrainPlan, DrainRefusal, Survivors, drain_guard};
+use protocol::{
+    admin::{
+        DrainOrdered, DrainPreview, DrainRequest, Gateway, GatewayPhase, NodeRole, NodeStatus, Operation,
+        OperationKind,
+    },
+    node::DrainPhase,
+};
+
+use super::{Actor, App, audit::Deed, check_reason, nodes::NodeView};
+use crate::{error::AppError, store::OperationFilter};
+
+/// A drain's window when none is asked for.
+const DEADLINE_MS_DEFAULT: u64 = 30_000;
+/// Longest window.
+const DEADLINE_MS_MAX: u64 = 24 * 3_600_000;
+/// Bounds of the rate when none is asked for.
+const RATE_DEFAULT: std::ops::RangeInclusive<u64> = 100..=5_000;
+
+fn to_gateway(view: &NodeView) -> Gateway {
+    let phase = match view.phase() {
+        DrainPhase::Active | DrainPhase::Cancelled => GatewayPhase::Active,
+        DrainPhase::Draining => GatewayPhase::Draining,
+        DrainPhase::Evicting => GatewayPhase::Evicting,
+        DrainPhase::Drained => GatewayPhase::Drained,
+        DrainPhase::Forced => GatewayPhase::Forced,
+    };
+    Gateway {
+        id: view.record.id.clone(),
+        status: if view.lost { NodeStatus::Lost } else { NodeStatus::Live },
+        phase,
+        operation: view.desired.drain.as_ref().map(|drain| drain.operation.clone()),
+        connections: view.report.connections,
+        capacity: view.record.capacity,
+        users: view.report.users,
+        zone: view.record.zone.clone(),
+        client_url: view.record.client_url.clone(),
+        http_url: view.record.http_url.clone(),
+        trouble: view.report.trouble.clone(),
+        accepted_total: view.report.accepted_total,
+        delivered_total: view.report.delivered_total,
+        refused_total: view.report.refused_total,
+        slow_consumers_total: view.report.slow_consumers_total,
+    }
+}
+
+impl App {
+    /// All gateways, by name.
+    pub fn gateways(&self) -> Vec<Gateway> {
+        let views = self.nodes.views();
+        views.iter().filter(|view| view.record.role == NodeRole::Gateway).map(to_gateway).collect()
+    }
+
+    /// One gateway.
+    pub fn gateway(&self, id: &str) -> Result<Gateway, AppError> {
+        self.gateway_view(id).map(|view| to_gateway(&view))
+    }
+
+    /// What a drain would do, and whether it would be refused.
+    pub fn drain_preview(&self, id: &str, request: &DrainRequest) -> Result<DrainPreview, AppError> {
+        let view = self.gateway_view(id)?;
+        let (plan, survivors) = self.plan(&view, request)?;
+        let refused = drain_guard(&plan, survivors).err().filter(|refusal| !overridden(refusal, request));
+        Ok(DrainPreview {
+            gateway: id.to_owned(),
+            connections: plan.connections as u64,
+            drain: ordered(&plan, request),
+            survivors: survivors.gateways as u64,
+            survivors_connections: (survivors.connections + plan.connections) as u64,
+            survivors_capacity: survivors.capacity as u64,
+            refused: refused.map(|refusal| refusal.to_string()),
+        })
+    }
+
+    /// Begins to drain a gateway.
+    pub async fn drain(&self, actor: &Actor, id: &str, request: &DrainRequest) -> Result<Operation, AppError> {
+        let deed = Deed { action: "gateway drain", target: id, reason: &request.reason };
+        let result = self.drain_begin(actor, id, request, &deed).await;
+        self.audited(actor, &deed, result).await
+    }
+
+    /// Puts a drained gateway back into service.
+    pub async fn undrain(&self, actor: &Actor, id: &str, reason: &str) -> Result<Operation, AppError> {
+        let deed = Deed { action: "gateway undrain", target: id, reason };
+        let result = self.undrain_begin(actor, id, &deed).await;
+        self.audited(actor, &deed, result).await
+    }
+
+    async fn drain_begin(
+        &self,
+        actor: &Actor,
+        id: &str,
+        request: &DrainRequest,
+        deed: &Deed<'_>,
+    ) -> Result<Operation, AppError> {
+        check_reason(&request.reason)?;
+        let _writing = self.writing.lock().await;
+        let view = self.gateway_view(id)?;
+        let (plan, survivors) = self.plan(&view, request)?;
+        if view.lost {
+            return Err(AppError::Conflict {
+                what: format!("gateway {id} is lost: nobody can tell it to drain"),
+                hint: "its clients reconnect elsewhere by themselves; start it again or leave it".to_owned(),
+            });
+        }
+        self.check_idle(id).await?;
+        if let Some(drain) = &view.desired.drain {
+            return Err(AppError::Conflict {
+                what: format!("gateway {id} is drained already, by {}", drain.operation),
+                hint: format!("put it back into service: chatctl gateway undrain {id}"),
+            });
+        }
+        if let Err(refusal) = drain_guard(&plan, survivors)
+            && !overridden(&refusal, request)
+        {
+            return Err(match refusal {
+                DrainRefusal::DeadlineTooShort(_) => AppError::invalid("deadline_ms", refusal.to_string()),
+                refusal => AppError::DrainRefused { gateway: id.to_owned(), refusal },
+            });
+        }
+        let drain = Some(ordered(&plan, request));
+        self.operation_create(actor, OperationKind::Drain, drain, plan.connections as u64, deed).await
+    }
+
+    async fn undrain_begin(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Operation, AppError> {
+        check_reason(deed.reason)?;
+        let _writing = self.writing.lock().await;
+        let view = self.gateway_view(id)?;
+        self.check_idle(id).await?;
+        if view.desired.drain.is_none() {
+            return Err(AppError::Conflict {
+                what: format!("gateway {id} is not drained"),
+                hint: format!("see chatctl gateway show {id}"),
+            });
+        }
+        self.operation_create(actor, OperationKind::Undrain, None, view.report.connections, deed).await
+    }
+
+    fn gateway_view(&self, id: &str) -> Result<NodeView, AppError> {
+        let view = self.nodes.view(id).filter(|view| view.record.role == NodeRole::Gateway);
+        view.ok_or_else(|| AppError::not_found("gateway", id))
+    }
+
+    /// One operation per gateway at a time.
+    async fn check_idle(&self, id: &str) -> Result<(), AppError> {
+        let active = self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
+        match active.into_iter().find(|operation| operation.target == id) {
+            None => Ok(()),
+            Some(running) => {
+                Err(AppError::Busy { target: id.to_owned(), kind: running.kind, operation: running.id })
+            }
+        }
+    }
+
+    /// The plan of a drain, and the gateways that would stay: live, not told to drain, with a known capacity.
+    fn plan(&self, view: &NodeView, request: &DrainRequest) -> Result<(DrainPlan, Survivors), AppError> {
+        let deadline_ms = request.deadline_ms.unwrap_or(DEADLINE_MS_DEFAULT);
+        if deadline_ms > DEADLINE_MS_MAX {
+            return Err(AppError::invalid("deadline_ms", format!("is {deadline_ms}, at most {DEADLINE_MS_MAX}")));
+        }
+        if request.rate_per_s == Some(0) {
+            return Err(AppError::invalid("rate_per_s", "must be 1 or more"));
+        }
+        let connections = usize::try_from(view.report.connections).unwrap_or(usize::MAX);
+        // Enough to be done in half the window: the guard wants it done in 0.6 of it.
+        let needed = view.report.connections.saturating_mul(2_000) / deadline_ms.max(1) + 1;
+        let by_default = needed.clamp(*RATE_DEFAULT.start(), *RATE_DEFAULT.end()) as u32;
+        let plan = DrainPlan { connections, deadline_ms, rate_per_s: request.rate_per_s.unwrap_or(by_default) };
+        let mut survivors = Survivors { gateways: 0, connections: 0, capacity: 0 };
+        for other in self.nodes.views() {
+            let stays = other.record.role == NodeRole::Gateway && other.record.id != view.record.id;
+            if stays && !other.lost && other.desired.drain.is_none() {
+                survivors.gateways += 1;
+                survivors.connections += other.report.connections as usize;
+                survivors.capacity += other.record.capacity as usize;
+            }
+        }
+        Ok((plan, survivors))
+    }
+}
+
+fn ordered(plan: &DrainPlan, request: &DrainRequest) -> DrainOrdered {
+    DrainOrdered { deadline_ms: plan.deadline_ms, rate_per_s: plan.rate_per_s, forced: request.force }
+}
+
+fn overridden(refusal: &DrainRefusal, request: &DrainRequest) -> bool {
+    request.force && refusal.is_overridable()
+}

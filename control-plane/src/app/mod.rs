@@ -1,0 +1,89 @@
+//! What callers can ask for: one file a resource. HTTP is one caller, a simulated fleet another.
+
+mod audit;
+mod gateways;
+pub(crate) mod nodes;
+mod operations;
+mod tokens;
+
+use std::sync::Arc;
+
+use backends::Clock;
+use parking_lot::Mutex;
+use protocol::admin::Role;
+use rand::rngs::StdRng;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use self::nodes::Nodes;
+pub(crate) use self::{audit::Deed, operations::Watcher};
+pub use self::operations::OperationQuery;
+use crate::{error::AppError, store::Store};
+
+/// Longest reason.
+const REASON_CHARS_MAX: usize = 500;
+/// Watchers of operations at once; more are refused.
+const WATCHERS_MAX: usize = 1_000;
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The name the audit shows.
+    pub name: String,
+    /// What is allowed.
+    pub role: Role,
+    /// When the token ends, ms since the epoch.
+    pub expires_ms: Option<u64>,
+}
+
+impl Actor {
+    /// A caller within the program.
+    pub fn new(name: &str, role: Role) -> Self {
+        Self { name: name.to_owned(), role, expires_ms: None }
+    }
+}
+
+/// The control plane's resources.
+pub struct App {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) nodes: Nodes,
+    /// Held while operations or desired states are read and written: they have one writer at a time.
+    pub(crate) writing: tokio::sync::Mutex<()>,
+    /// Wakes the reconcilers.
+    pub(crate) nudge: Notify,
+    /// Grows with each change of an operation: wakes the watchers.
+    changed: watch::Sender<u64>,
+    watchers: Arc<Semaphore>,
+    /// For names of operations.
+    rng: Mutex<StdRng>,
+}
+
+impl App {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Clock, rng: StdRng, nodes: Nodes) -> Self {
+        Self {
+            store,
+            clock,
+            nodes,
+            writing: tokio::sync::Mutex::default(),
+            nudge: Notify::new(),
+            changed: watch::channel(0).0,
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            rng: Mutex::new(rng),
+        }
+    }
+}
+
+fn check_reason(reason: &str) -> Result<(), AppError> {
+    match reason.chars().count() {
+        0..=REASON_CHARS_MAX => Ok(()),
+        n => Err(AppError::invalid("reason", format!("has {n} characters, at most {REASON_CHARS_MAX}"))),
+    }
+}
+
+/// Checks the size of a page.
+fn check_limit(limit: Option<usize>) -> Result<usize, AppError> {
+    match limit.unwrap_or(100) {
+        limit @ 1..=500 => Ok(limit),
+        limit => Err(AppError::invalid("limit", format!("is {limit}, must be 1-500"))),
+    }
+}

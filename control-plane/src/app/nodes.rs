@@ -1,0 +1,289 @@
+//! The nodes of the fleet: who is known, who is heard, what each should do and has acknowledged.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::Mutex;
+use protocol::{
+    admin::{NackDetail, Node, NodeRole, NodeStatus},
+    node::{Desired, DrainOrder, DrainPhase, Register, Report, Role},
+};
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use crate::{
+    error::AppError,
+    store::{Change, DesiredRecord, NodeRecord},
+};
+
+/// A node not heard for this long is lost.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(3);
+/// After its own start a control plane waits this long before it gives a node up: nodes redial with backoff.
+const START_GRACE: Duration = Duration::from_secs(10);
+/// Known nodes; more are refused.
+const NODES_MAX: usize = 10_000;
+
+/// All known nodes.
+pub(crate) struct Nodes {
+    started: Instant,
+    entries: Mutex<BTreeMap<String, Entry>>,
+}
+
+struct Entry {
+    record: NodeRecord,
+    report: Report,
+    heard: Instant,
+    desired: DesiredRecord,
+    acked: u64,
+    nack: Option<NackDetail>,
+    /// The stream in force, if any.
+    session: Option<Session>,
+}
+
+/// A node's stream, as the registry knows it.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// Ends the stream when another takes its place.
+    pub(crate) replaced: CancellationToken,
+    /// The desired state changed: send it.
+    pub(crate) desired: Arc<Notify>,
+}
+
+/// What a reconciler sees of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeView {
+    pub(crate) record: NodeRecord,
+    /// Not heard for [`LOST_AFTER`].
+    pub(crate) lost: bool,
+    /// Lost, and had time to come back after the control plane's own start.
+    pub(crate) given_up: bool,
+    pub(crate) heard_ms_ago: u64,
+    pub(crate) report: Report,
+    pub(crate) desired: DesiredRecord,
+    pub(crate) acked: u64,
+    pub(crate) nack: Option<NackDetail>,
+}
+
+impl NodeView {
+    /// The phase of the drain, as the gateway reports it.
+    pub(crate) fn phase(&self) -> DrainPhase {
+        self.report.drain.as_ref().map_or(DrainPhase::Active, |drain| drain.phase())
+    }
+
+    /// Why the node refused the desired state in force, if it did.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.nack.as_ref().filter(|nack| nack.version == self.desired.version).map(|nack| nack.reason.as_str())
+    }
+
+    /// True when the node acknowledged the desired state in force.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.acked >= self.desired.version
+    }
+
+    fn status(&self) -> NodeStatus {
+        if self.lost { NodeStatus::Lost } else { NodeStatus::Live }
+    }
+
+    fn to_node(&self) -> Node {
+        Node {
+            id: self.record.id.clone(),
+            role: self.record.role,
+            status: self.status(),
+            incarnation: self.record.incarnation,
+            software: self.record.software.clone(),
+            zone: self.record.zone.clone(),
+            desired_version: self.desired.version,
+            acked_version: self.acked,
+            nack: self.nack.clone(),
+            heard_ms_ago: self.heard_ms_ago,
+            connections: self.report.connections,
+            partitions: self.report.partitions,
+            lag_records: self.report.lag_records,
+            lag_ms: self.report.lag_ms,
+            trouble: self.report.trouble.clone(),
+        }
+    }
+}
+
+impl Entry {
+    fn view(&self, started: Instant) -> NodeView {
+        let silent = self.heard.elapsed();
+        let lost = silent >= LOST_AFTER;
+        NodeView {
+            record: self.record.clone(),
+            lost,
+            given_up: lost && started.elapsed() >= START_GRACE,
+            heard_ms_ago: silent.as_millis() as u64,
+            report: self.report.clone(),
+            desired: self.desired.clone(),
+            acked: self.acked,
+            nack: self.nack.clone(),
+        }
+    }
+
+    fn is_session(&self, session: &Session) -> bool {
+        self.session.as_ref().is_some_and(|current| Arc::ptr_eq(&current.desired, &session.desired))
+    }
+}
+
+impl Nodes {
+    /// The nodes known from before; they have [`START_GRACE`] to be heard.
+    pub(crate) fn new(records: Vec<NodeRecord>, desired: Vec<DesiredRecord>) -> Self {
+        let now = Instant::now();
+        let mut desired: BTreeMap<_, _> = desired.into_iter().map(|record| (record.node.clone(), record)).collect();
+        let entries = records.into_iter().map(|record| {
+            let id = record.id.clone();
+            let desired = desired.remove(&id).unwrap_or_else(|| none_desired(&id));
+            (id, Entry { record, report: Report::default(), heard: now, desired, acked: 0, nack: None, session: None })
+        });
+        Self { started: now, entries: Mutex::new(entries.collect()) }
+    }
+
+    pub(crate) fn view(&self, id: &str) -> Option<NodeView> {
+        self.entries.lock().get(id).map(|entry| entry.view(self.started))
+    }
+
+    pub(crate) fn views(&self) -> Vec<NodeView> {
+        self.entries.lock().values().map(|entry| entry.view(self.started)).collect()
+    }
+
+    /// Puts a committed desired state in force and has it sent.
+    pub(crate) fn desire(&self, desired: DesiredRecord) {
+        let mut entries = self.entries.lock();
+        let Some(entry) = entries.get_mut(&desired.node) else { return };
+        entry.desired = desired;
+        if let Some(session) = &entry.session {
+            session.desired.notify_one();
+        }
+    }
+
+    /// What to send to a node now; `None` when its stream is no longer the one in force.
+    pub(crate) fn desired_for(&self, id: &str, session: &Session) -> Option<Desired> {
+        let entries = self.entries.lock();
+        let entry = entries.get(id).filter(|entry| entry.is_session(session))?;
+        let drain = entry.desired.drain.clone().map(|drain| DrainOrder {
+            operation: drain.operation,
+            deadline_ms: drain.deadline_ms,
+            rate_per_s: drain.rate_per_s,
+        });
+        Some(Desired { version: entry.desired.version, drain })
+    }
+
+    /// Takes in what a node said; false when its stream is no longer the one in force.
+    fn hear(&self, id: &str, session: &Session, change: impl FnOnce(&mut Entry)) -> bool {
+        let mut entries = self.entries.lock();
+        let Some(entry) = entries.get_mut(id).filter(|entry| entry.is_session(session)) else { return false };
+        entry.heard = Instant::now();
+        change(entry);
+        true
+    }
+
+    /// A report came.
+    pub(crate) fn reported(&self, id: &str, session: &Session, report: Report) -> bool {
+        self.hear(id, session, |entry| entry.report = report)
+    }
+
+    /// A version was acknowledged.
+    pub(crate) fn acked(&self, id: &str, session: &Session, version: u64) -> bool {
+        self.hear(id, session, |entry| {
+            entry.acked = entry.acked.max(version.min(entry.desired.version));
+            entry.nack.take_if(|nack| nack.version <= version);
+        })
+    }
+
+    /// A version was refused.
+    pub(crate) fn nacked(&self, id: &str, session: &Session, version: u64, reason: String) -> bool {
+        let reason = reason.chars().take(super::REASON_CHARS_MAX).collect();
+        self.hear(id, session, |entry| entry.nack = Some(NackDetail { version, reason }))
+    }
+
+    /// A stream ended.
+    pub(crate) fn closed(&self, id: &str, session: &Session) {
+        if let Some(entry) = self.entries.lock().get_mut(id).filter(|entry| entry.is_session(session)) {
+            entry.session = None;
+        }
+    }
+}
+
+fn none_desired(id: &str) -> DesiredRecord {
+    DesiredRecord { node: id.to_owned(), ..DesiredRecord::default() }
+}
+
+fn record_of(register: &Register) -> Result<NodeRecord, String> {
+    domain::NodeId::parse(&register.node).map_err(|error| format!("node name {error}"))?;
+    let role = match register.role() {
+        Role::Gateway => NodeRole::Gateway,
+        Role::Worker => NodeRole::Worker,
+        Role::Unspecified => return Err("unknown role".to_owned()),
+    };
+    Ok(NodeRecord {
+        id: register.node.clone(),
+        role,
+        incarnation: register.incarnation,
+        client_url: register.client_url.clone(),
+        http_url: register.http_url.clone(),
+        software: register.software.clone(),
+        capacity: register.capacity,
+        zone: register.zone.clone(),
+    })
+}
+
+impl App {
+    /// All nodes, by name.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.nodes.views().iter().map(NodeView::to_node).collect()
+    }
+
+    /// One node.
+    pub fn node(&self, id: &str) -> Result<Node, AppError> {
+        self.nodes.view(id).map(|view| view.to_node()).ok_or_else(|| AppError::not_found("node", id))
+    }
+
+    /// A node came: its stream takes the place of an older one, unless a later life of the node is live.
+    pub(crate) async fn node_register(&self, register: &Register) -> Result<Session, String> {
+        let record = record_of(register)?;
+        let _writing = self.writing.lock().await;
+        let known = self.nodes.view(&record.id);
+        if let Some(live) = known.as_ref().filter(|view| !view.lost && view.record.incarnation > record.incarnation) {
+            return Err(format!("incarnation {} of this node is live", live.record.incarnation));
+        }
+        let mut desired = known.as_ref().map_or_else(|| none_desired(&record.id), |view| view.desired.clone());
+        let mut changes = Vec::new();
+        if register.desired_version > desired.version {
+            // It runs by a state that this store never saw: go past it, or nothing sent would be applied.
+            let previous = desired.previous.clone();
+            desired = DesiredRecord { version: register.desired_version, ..desired };
+            desired = DesiredRecord { previous, ..desired.next(desired.drain.clone()) };
+            changes.push(Change::Desired(desired.clone()));
+        }
+        if known.as_ref().is_none_or(|view| view.record != record) {
+            changes.push(Change::Node(record.clone()));
+        }
+        if known.is_none() && self.nodes.entries.lock().len() >= NODES_MAX {
+            return Err(format!("{NODES_MAX} nodes are known already"));
+        }
+        if !changes.is_empty() {
+            self.store.commit(changes).await.map_err(|_| "the control plane's store cannot answer".to_owned())?;
+        }
+        let session = Session { replaced: CancellationToken::new(), desired: Arc::default() };
+        let same_life = known.as_ref().is_some_and(|view| view.record.incarnation == record.incarnation);
+        let report = known.filter(|_| same_life).map(|view| view.report).unwrap_or_default();
+        let entry = Entry {
+            record: record.clone(),
+            report,
+            heard: Instant::now(),
+            desired,
+            acked: 0,
+            nack: None,
+            session: Some(session.clone()),
+        };
+        let replaced = self.nodes.entries.lock().insert(record.id, entry);
+        if let Some(older) = replaced.and_then(|entry| entry.session) {
+            older.replaced.cancel();
+        }
+        Ok(session)
+    }
+}

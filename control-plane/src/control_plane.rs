@@ -1,0 +1,161 @@
+//! Starts, serves and stops a control plane. It owns every task it spawns and joins them all at shutdown.
+
+use std::{io, sync::Arc};
+
+use backends::{Clock, stream::Duplex};
+use protocol::{
+    admin::{DrainRequest, Gateway, Node, Operation},
+    node::{ControlFrame, NodeFrame},
+};
+use rand::{SeedableRng as _, rngs::StdRng};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+    time::{Duration, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    app::{Actor, App, nodes::Nodes},
+    error::AppError,
+    http, reconcile, session,
+    store::Store,
+};
+
+/// Node streams at once; more are dropped, and the nodes dial again.
+const STREAMS_MAX: usize = 10_000;
+/// How long shutdown waits for tasks; what is left then is named in the log and given up.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How a control plane runs.
+#[derive(Clone)]
+pub struct ControlPlaneConfig {
+    /// The secret of the first admin token. Only its hash is stored.
+    pub admin_token: String,
+    /// Tells the time.
+    pub clock: Clock,
+    /// For names of operations.
+    pub seed: u64,
+}
+
+impl std::fmt::Debug for ControlPlaneConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlPlaneConfig").field("clock", &self.clock).field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+/// A running control plane. [`ControlPlane::shutdown`] stops it; dropping it only tells its tasks to stop.
+pub struct ControlPlane {
+    app: Arc<App>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl ControlPlane {
+    /// Reads the store, takes over what was going on, and begins to accept node streams.
+    pub async fn start(
+        config: ControlPlaneConfig,
+        store: Arc<dyn Store>,
+        streams: mpsc::Receiver<Duplex<ControlFrame, NodeFrame>>,
+    ) -> Result<Self, AppError> {
+        let nodes = Nodes::new(store.nodes().await?, store.desired().await?);
+        let app = Arc::new(App::new(store, config.clock, StdRng::seed_from_u64(config.seed), nodes));
+        app.token_bootstrap(&config.admin_token).await?;
+        reconcile::take_over(&app).await?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(reconcile::run(app.clone(), stop.clone()));
+        tasks.spawn(accept(app.clone(), streams, stop.clone(), tasks.clone()));
+        Ok(Self { app, stop, tasks })
+    }
+
+    /// Serves the HTTP API on a listener, until shutdown.
+    pub fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        let (address, stop) = (listener.local_addr()?, self.stop.clone());
+        let router = http::router(self.app.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            tracing::info!(%address, "control plane serves");
+            let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "control plane stopped serving");
+            }
+        });
+        Ok(())
+    }
+
+    /// What callers can ask for.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Begins to drain a gateway.
+    pub async fn drain(&self, actor: &Actor, gateway: &str, request: &DrainRequest) -> Result<Operation, AppError> {
+        self.app.drain(actor, gateway, request).await
+    }
+
+    /// Puts a drained gateway back into service.
+    pub async fn undrain(&self, actor: &Actor, gateway: &str, reason: &str) -> Result<Operation, AppError> {
+        self.app.undrain(actor, gateway, reason).await
+    }
+
+    /// One operation.
+    pub async fn operation(&self, id: &str) -> Result<Operation, AppError> {
+        self.app.operation(id).await
+    }
+
+    /// Cancels an operation.
+    pub async fn cancel(&self, actor: &Actor, id: &str, reason: &str) -> Result<Operation, AppError> {
+        self.app.cancel(actor, id, reason).await
+    }
+
+    /// All gateways.
+    pub fn gateways(&self) -> Vec<Gateway> {
+        self.app.gateways()
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.app.nodes()
+    }
+
+    /// Stops serving, ends every stream and joins every task. Operations go on with the next control plane.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(SHUTDOWN_DEADLINE, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "tasks did not end in time");
+        }
+        self.app.store.close().await;
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn accept(
+    app: Arc<App>,
+    mut streams: mpsc::Receiver<Duplex<ControlFrame, NodeFrame>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    let room = Arc::new(Semaphore::new(STREAMS_MAX));
+    loop {
+        let stream = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            stream = streams.recv() => stream,
+        };
+        let Some(stream) = stream else { return };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            tracing::warn!(streams = STREAMS_MAX, "too many node streams: one was dropped");
+            continue;
+        };
+        let (app, stop) = (app.clone(), stop.clone());
+        tasks.spawn(async move {
+            session::serve(app, stream, stop).await;
+            drop(permit);
+        });
+    }
+}

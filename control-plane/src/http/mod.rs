@@ -1,0 +1,42 @@
+//! The HTTP API. One file a resource; [`routes`] lists every route with the role it needs, and the OpenAPI document is
+//! tested against that list.
+
+mod audit;
+mod extract;
+mod gateways;
+mod guard;
+mod health;
+mod nodes;
+mod openapi;
+mod operations;
+mod problem;
+mod routes;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit};
+use tokio_util::sync::CancellationToken;
+
+use crate::{app::App, error::AppError};
+
+/// Largest body.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What handlers share.
+#[derive(Clone)]
+struct Http {
+    app: Arc<App>,
+    stop: CancellationToken,
+}
+
+/// All of the API.
+pub(crate) fn router(app: Arc<App>, stop: CancellationToken) -> Router {
+    let http = Http { app, stop };
+    routes::all(&http)
+        .router
+        .fallback(async || problem::Refusal::from(AppError::not_found("route", "for this path")))
+        .method_not_allowed_fallback(async || problem::Refusal::method_not_allowed())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(http)
+}

@@ -1,0 +1,96 @@
+//! Every route, with the least role that may use it.
+
+use axum::{
+    Router,
+    handler::Handler,
+    middleware::from_fn_with_state,
+    routing::{MethodFilter, on},
+};
+use protocol::admin::Role;
+
+use super::{Http, audit, gateways, guard, health, nodes, openapi, operations, tokens};
+
+/// How a route is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Method {
+    /// Looks.
+    Get,
+    /// Changes: leaves a line in the audit.
+    Post,
+    /// Changes, too.
+    Delete,
+}
+
+impl Method {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Delete => "delete",
+        }
+    }
+
+    fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Post => MethodFilter::POST,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+}
+
+/// One route, as the guard and the tests see it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    /// Nobody needs a token for `None`.
+    pub(super) role: Option<Role>,
+}
+
+pub(super) struct Routes<'a> {
+    http: &'a Http,
+    pub(super) router: Router<Http>,
+    pub(super) list: Vec<Route>,
+}
+
+impl Routes<'_> {
+    fn add<H, T>(mut self, method: Method, path: &'static str, role: Option<Role>, handler: H) -> Self
+    where
+        H: Handler<T, Http>,
+        T: 'static,
+    {
+        let route = Route { method, path, role };
+        let gate = guard::Gate { app: self.http.app.clone(), route };
+        self.router =
+            self.router.route(path, on(method.filter(), handler).route_layer(from_fn_with_state(gate, guard::guard)));
+        self.list.push(route);
+        self
+    }
+}
+
+/// The list.
+pub(super) fn all(http: &Http) -> Routes<'_> {
+    use Method::{Delete, Get, Post};
+    let (viewer, operator, admin) = (Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin));
+    Routes { http, router: Router::new(), list: Vec::new() }
+        .add(Get, "/healthz", None, health::healthz)
+        .add(Get, "/readyz", None, health::readyz)
+        .add(Get, "/v1/openapi.json", None, openapi::openapi)
+        .add(Get, "/v1/whoami", viewer, tokens::whoami)
+        .add(Get, "/v1/gateways", viewer, gateways::list)
+        .add(Get, "/v1/gateways/{id}", viewer, gateways::show)
+        .add(Post, "/v1/gateways/{id}/drain", operator, gateways::drain)
+        .add(Post, "/v1/gateways/{id}/undrain", operator, gateways::undrain)
+        .add(Get, "/v1/nodes", viewer, nodes::list)
+        .add(Get, "/v1/nodes/{id}", viewer, nodes::show)
+        .add(Get, "/v1/operations", viewer, operations::list)
+        .add(Get, "/v1/operations/{id}", viewer, operations::show)
+        .add(Post, "/v1/operations/{id}/cancel", operator, operations::cancel)
+        .add(Get, "/v1/operations/{id}/events", viewer, operations::events)
+        .add(Get, "/v1/audit", viewer, audit::list)
+        .add(Get, "/v1/audit/verify", viewer, audit::verify)
+        .add(Get, "/v1/tokens", admin, tokens::list)
+        .add(Post, "/v1/tokens", admin, tokens::create)
+        .add(Delete, "/v1/tokens/{id}", admin, tokens::revoke)
+}

@@ -1,0 +1,85 @@
+//! Reconcilers: one file a job. Each pass looks at what is recorded and what is reported, and takes the next step; it
+//! may be repeated, interrupted or run by the next control plane without harm. Passes run by timer and by nudge.
+
+mod gateway_drain;
+
+use std::sync::Arc;
+
+use protocol::admin::Operation;
+use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::App,
+    error::AppError,
+    store::{Change, OperationFilter, StoreError},
+};
+
+/// Time between two passes without a nudge.
+const PASS_INTERVAL: Duration = Duration::from_millis(500);
+/// Operations looked at in one pass.
+const OPERATIONS_MAX: usize = 1_000;
+
+/// Runs passes until `stop`.
+pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            // Either the nudge or the timer: both lead to a pass.
+            _ = timeout(PASS_INTERVAL, app.nudge.notified()) => {}
+        }
+        if let Err(error) = pass(&app).await {
+            tracing::warn!(%error, "reconciler: this pass failed, the next one tries again");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PASS_INTERVAL) => {}
+            }
+        }
+    }
+}
+
+async fn pass(app: &App) -> Result<(), AppError> {
+    let active = app.store.operations(OperationFilter::Active, u64::MAX, OPERATIONS_MAX).await?;
+    for operation in active {
+        match step(app, &operation).await {
+            Err(AppError::Store(StoreError::Superseded(id))) => {
+                tracing::warn!(operation = %id, "driven by another control plane");
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Takes operations over from the control plane before this one.
+pub(crate) async fn take_over(app: &App) -> Result<(), AppError> {
+    let _writing = app.writing.lock().await;
+    for mut operation in app.store.operations(OperationFilter::Active, u64::MAX, OPERATIONS_MAX).await? {
+        operation.epoch += 1;
+        app.operation_save(&mut operation, "taken over after a restart of the control plane".to_owned(), Vec::new())
+            .await?;
+    }
+    Ok(())
+}
+
+/// One step of one operation.
+async fn step(app: &App, listed: &Operation) -> Result<(), AppError> {
+    let _writing = app.writing.lock().await;
+    // Read again under the lock: it may have been cancelled since.
+    let mut operation = app.operation(&listed.id).await?;
+    if operation.state.is_final() {
+        return Ok(());
+    }
+    let Some(view) = app.nodes.view(&operation.target) else {
+        // Nodes are never forgotten, so only a damaged store leads here.
+        return Err(AppError::not_found("node", &operation.target));
+    };
+    let Some(step) = gateway_drain::step(&operation, &view, app.clock.now_ms()) else { return Ok(()) };
+    let desired = step.desired.map(|drain| Change::Desired(view.desired.next(drain)));
+    operation.phase = step.phase;
+    operation.state = step.state;
+    operation.progress = step.progress;
+    operation.error = step.error;
+    app.operation_save(&mut operation, step.message, desired.into_iter().collect()).await
+}

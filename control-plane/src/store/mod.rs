@@ -1,0 +1,112 @@
+//! What must survive a restart: operations, desired states, known nodes, tokens, the audit.
+//!
+//! A store has one way to write: [`Store::commit`] takes a list of changes, all or nothing. So an operation, its event
+//! and its line in the audit can never disagree.
+
+mod chain;
+mod memory;
+mod record;
+mod sqlite;
+
+use async_trait::async_trait;
+use protocol::admin::{AuditEntry, Operation, OperationEvent, OperationState};
+
+pub(crate) use self::chain::sha256_hex;
+pub use self::{
+    chain::{AuditChain, FIRST_HASH},
+    memory::MemoryStore,
+    record::{DesiredRecord, DrainRecord, NewAudit, NodeRecord, TokenRecord},
+    sqlite::SqliteStore,
+};
+
+/// Why a store could not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or not now.
+    #[error("control-plane store unavailable: {0}")]
+    Unavailable(String),
+    /// What it holds cannot be read.
+    #[error("control-plane store holds what this version cannot read: {0}")]
+    Corrupt(String),
+    /// Another control plane drives this operation by now.
+    #[error("operation {0} is driven by a later epoch")]
+    Superseded(String),
+}
+
+/// What a store gives.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// One change of a [`Store::commit`].
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Creates or replaces an operation. Fails when the stored one has a higher epoch.
+    Operation(Box<Operation>),
+    /// Appends an event of an operation.
+    Event(OperationEvent),
+    /// Creates or replaces a node's desired state.
+    Desired(DesiredRecord),
+    /// Creates or replaces a known node.
+    Node(NodeRecord),
+    /// Creates or replaces a token.
+    Token(TokenRecord),
+    /// Appends to the audit; the store numbers and chains it.
+    Audit(NewAudit),
+}
+
+/// Which operations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OperationFilter {
+    /// All.
+    #[default]
+    All,
+    /// Those that have not ended.
+    Active,
+    /// Those in one state.
+    In(OperationState),
+}
+
+impl OperationFilter {
+    fn takes(self, state: OperationState) -> bool {
+        match self {
+            Self::All => true,
+            Self::Active => !state.is_final(),
+            Self::In(wanted) => wanted == state,
+        }
+    }
+}
+
+/// The port. Calls give up by themselves within about 5 s.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Writes all changes, durably, or none.
+    async fn commit(&self, changes: Vec<Change>) -> StoreResult<()>;
+
+    /// One operation.
+    async fn operation(&self, id: &str) -> StoreResult<Option<Operation>>;
+    /// Operations with a number below `before`, newest first.
+    async fn operations(&self, filter: OperationFilter, before: u64, limit: usize) -> StoreResult<Vec<Operation>>;
+    /// The highest number of an operation; 0 when there is none.
+    async fn operations_head(&self) -> StoreResult<u64>;
+    /// Events of an operation with a sequence above `after`, ascending.
+    async fn events(&self, operation: &str, after: u64, limit: usize) -> StoreResult<Vec<OperationEvent>>;
+
+    /// All desired states.
+    async fn desired(&self) -> StoreResult<Vec<DesiredRecord>>;
+    /// All known nodes.
+    async fn nodes(&self) -> StoreResult<Vec<NodeRecord>>;
+
+    /// All tokens, oldest first.
+    async fn tokens(&self) -> StoreResult<Vec<TokenRecord>>;
+    /// The token whose secret has this hash.
+    async fn token_by_hash(&self, hash: &str) -> StoreResult<Option<TokenRecord>>;
+
+    /// Audit entries with a number below `before`, newest first.
+    async fn audit(&self, before: u64, limit: usize) -> StoreResult<Vec<AuditEntry>>;
+    /// Audit entries with a number above `after`, ascending.
+    async fn audit_from(&self, after: u64, limit: usize) -> StoreResult<Vec<AuditEntry>>;
+
+    /// Answers when the store does.
+    async fn ping(&self) -> StoreResult<()>;
+    /// Closes it.
+    async fn close(&self);
+}

@@ -1,0 +1,226 @@
+//! A node's side of its stream to the control plane, shared by gateways and workers.
+//!
+//! The node dials, registers, reports each second and runs by the newest desired state it accepted. That state is kept
+//! on its disk and put in force at start, before the first dial: the control plane being down changes nothing else.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use domain::Backoff;
+use prost::Message as _;
+use protocol::node::{Ack, ControlFrame, Desired, Nack, NodeFrame, Register, Report, control_frame, node_frame};
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+use tokio::{
+    io::AsyncWriteExt as _,
+    time::{Duration, Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::stream::{Dial, Duplex};
+
+/// Time between two reports.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// A frame that cannot be sent within this ends the stream.
+const SEND_DEADLINE: Duration = Duration::from_secs(3);
+/// A dial that takes longer has failed.
+const DIAL_DEADLINE: Duration = Duration::from_secs(5);
+/// Writing the desired state to disk may take this long, else it is refused.
+const KEEP_DEADLINE: Duration = Duration::from_secs(5);
+/// A stream that lasted this long makes the next redial a first one.
+const STEADY: Duration = Duration::from_secs(10);
+/// Redials come quickly: the control plane calls a node lost after 3 s.
+const REDIAL: Backoff = Backoff { base_ms: 200, max_ms: 5_000, jitter_ms: 300 };
+/// First line of the file that keeps the desired state.
+const MAGIC: &[u8] = b"chatfleet desired 1\n";
+
+/// What a gateway or a worker is to its control plane.
+#[async_trait]
+pub trait Node: Send + Sync + 'static {
+    /// Who it is. `desired_version` is filled in by the agent.
+    fn register(&self) -> Register;
+
+    /// How it is.
+    fn report(&self) -> Report;
+
+    /// Puts a desired state in force, wholly or not at all. Must be idempotent: a state comes again after a restart.
+    fn apply(&self, desired: &Desired) -> Result<(), String>;
+}
+
+/// Runs a node's side of the stream until `stop`. `state_file` keeps the last accepted desired state; `None` keeps it
+/// in memory only, for simulations.
+pub async fn run_node(
+    node: Arc<dyn Node>,
+    dial: Arc<dyn Dial<NodeFrame, ControlFrame>>,
+    address: String,
+    state_file: Option<PathBuf>,
+    seed: u64,
+    stop: CancellationToken,
+) {
+    let mut agent = Agent { node, state_file, kept: Desired::default() };
+    agent.restore().await;
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut attempt = 0;
+    loop {
+        let began = Instant::now();
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            ended = agent.session(&*dial, &address) => ended,
+        };
+        if began.elapsed() >= STEADY {
+            attempt = 0;
+        }
+        let delay_ms = REDIAL.delay_ms(attempt, rng.random());
+        tracing::debug!(%address, why = %ended, delay_ms, "no stream to the control plane; going on without it");
+        attempt = attempt.saturating_add(1);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(Duration::from_millis(delay_ms)) => {}
+        }
+    }
+}
+
+struct Agent {
+    node: Arc<dyn Node>,
+    state_file: Option<PathBuf>,
+    /// The last accepted desired state. Version 0: none yet.
+    kept: Desired,
+}
+
+impl Agent {
+    /// Puts the kept state in force again.
+    async fn restore(&mut self) {
+        let Some(path) = &self.state_file else { return };
+        match timeout(KEEP_DEADLINE, read_kept(path)).await {
+            Ok(Ok(Some(desired))) => match self.node.apply(&desired) {
+                Ok(()) => self.kept = desired,
+                Err(reason) => tracing::warn!(version = desired.version, %reason, "kept desired state not applied"),
+            },
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::warn!(path = %path.display(), %error, "kept desired state cannot be read"),
+            Err(_) => tracing::warn!(path = %path.display(), "kept desired state: reading it timed out"),
+        }
+    }
+
+    /// One stream, from dial to its end. Returns why it ended.
+    async fn session(&mut self, dial: &dyn Dial<NodeFrame, ControlFrame>, address: &str) -> String {
+        let mut stream = match timeout(DIAL_DEADLINE, dial.dial(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return format!("dialling {address} timed out"),
+        };
+        let register = Register { desired_version: self.kept.version, ..self.node.register() };
+        if let Err(why) = send(&stream, node_frame::Kind::Register(register)).await {
+            return why;
+        }
+        let mut reports = interval(REPORT_INTERVAL);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let answer = tokio::select! {
+                _ = reports.tick() => Some(node_frame::Kind::Report(self.node.report())),
+                frame = stream.rx.recv() => match frame.map(|frame| frame.kind) {
+                    None => return "the control plane closed the stream".to_owned(),
+                    Some(Some(control_frame::Kind::Refused(refused))) => {
+                        tracing::warn!(reason = %refused.reason, "the control plane refused this node");
+                        return format!("refused: {}", refused.reason);
+                    }
+                    Some(Some(control_frame::Kind::Desired(desired))) => self.desired(desired).await,
+                    // A frame of a later version.
+                    Some(None) => None,
+                },
+            };
+            if let Some(answer) = answer
+                && let Err(why) = send(&stream, answer).await
+            {
+                return why;
+            }
+        }
+    }
+
+    /// A desired state came: newer ones are applied and kept, the kept one is acknowledged again, older ones are not
+    /// answered at all.
+    async fn desired(&mut self, desired: Desired) -> Option<node_frame::Kind> {
+        let version = desired.version;
+        if version < self.kept.version {
+            tracing::warn!(version, kept = self.kept.version, "older desired state ignored");
+            return None;
+        }
+        if desired == self.kept {
+            return Some(node_frame::Kind::Ack(Ack { version }));
+        }
+        if version == self.kept.version {
+            let reason = format!("version {version} is already known with another content");
+            return Some(node_frame::Kind::Nack(Nack { version, reason }));
+        }
+        let accepted = match self.node.apply(&desired) {
+            Ok(()) => self.keep(desired).await,
+            Err(reason) => Err(reason),
+        };
+        Some(match accepted {
+            Ok(()) => node_frame::Kind::Ack(Ack { version }),
+            Err(reason) => {
+                tracing::warn!(version, %reason, "desired state refused");
+                node_frame::Kind::Nack(Nack { version, reason })
+            }
+        })
+    }
+
+    /// Keeps an applied state; what cannot be kept is taken back, so that a restart changes nothing.
+    async fn keep(&mut self, desired: Desired) -> Result<(), String> {
+        if let Some(path) = &self.state_file {
+            let why = match timeout(KEEP_DEADLINE, write_kept(path, &desired)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("timed out".to_owned()),
+            };
+            if let Some(why) = why {
+                if let Err(reason) = self.node.apply(&self.kept) {
+                    tracing::error!(%reason, "cannot go back to the kept desired state");
+                }
+                return Err(format!("cannot keep it on disk: {why}"));
+            }
+        }
+        self.kept = desired;
+        Ok(())
+    }
+}
+
+async fn send(stream: &Duplex<NodeFrame, ControlFrame>, kind: node_frame::Kind) -> Result<(), String> {
+    match timeout(SEND_DEADLINE, stream.tx.send(NodeFrame { kind: Some(kind) })).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err("the control plane closed the stream".to_owned()),
+        Err(_) => Err("the control plane does not read".to_owned()),
+    }
+}
+
+async fn read_kept(path: &Path) -> io::Result<Option<Desired>> {
+    let bytes = match tokio::fs::read(path).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let body = bytes.strip_prefix(MAGIC).ok_or_else(|| io::Error::other("not a kept desired state"))?;
+    Desired::decode(body).map(Some).map_err(io::Error::other)
+}
+
+/// Whole or not at all: a new file is written, synced, and moved over the old one; then the directory is synced.
+async fn write_kept(path: &Path, desired: &Desired) -> io::Result<()> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(desired.encode_to_vec());
+    let new = path.with_extension("new");
+    let mut file = tokio::fs::File::create(&new).await?;
+    file.write_all(&bytes).await?;
+    file.sync_all().await?;
+    tokio::fs::rename(&new, path).await?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => tokio::fs::File::open(parent).await?.sync_all().await,
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
