@@ -33,5 +33,5 @@ mod workers;
 pub use auth::{Auth, AuthConfigError, JwtKey};
 pub use config::{GatewayConfig, Limits};
 pub use gateway::{Gateway, Ports};
-pub use node::Addresses;
+pub use node::{Addresses, GatewayNode};
 pub use socket::ByteStream;

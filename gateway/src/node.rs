@@ -17,7 +17,7 @@ pub struct Addresses {
 
 impl Gateway {
     /// Its first word to the control plane.
-    pub fn register(&self, addresses: &Addresses) -> Register {
+    fn register(&self, addresses: &Addresses) -> Register {
         let config = &self.shared.config;
         Register {
             node: config.node.to_string(),
@@ -33,7 +33,7 @@ impl Gateway {
     }
 
     /// How it stands, each second.
-    pub fn report(&self) -> Report {
+    fn report(&self) -> Report {
         let shared = &self.shared;
         let drain = shared.drain.report();
         let at_rest = matches!(drain.phase(), DrainPhase::Active | DrainPhase::Cancelled);
@@ -53,7 +53,7 @@ impl Gateway {
     }
 
     /// Puts the desired state in force, or says why not.
-    pub fn apply(&self, desired: &Desired) -> Result<(), String> {
+    fn apply(&self, desired: &Desired) -> Result<(), String> {
         if let Some(drain) = &desired.drain
             && (drain.operation.is_empty() || drain.rate_per_s == 0)
         {
@@ -69,5 +69,27 @@ impl Gateway {
     /// True while workers know it: its lease is held.
     pub fn is_leased(&self) -> bool {
         self.shared.leased.load(Ordering::Relaxed)
+    }
+}
+
+/// A gateway in its role as a node.
+pub struct GatewayNode {
+    /// Which.
+    pub gateway: Gateway,
+    /// Where it is reached.
+    pub addresses: Addresses,
+}
+
+impl backends::node::Node for GatewayNode {
+    fn register(&self) -> Register {
+        self.gateway.register(&self.addresses)
+    }
+
+    fn report(&self) -> Report {
+        self.gateway.report()
+    }
+
+    fn apply(&self, desired: &Desired) -> Result<(), String> {
+        self.gateway.apply(desired)
     }
 }

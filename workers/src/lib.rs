@@ -9,9 +9,11 @@
 
 mod delivery;
 mod fanout;
+mod node;
 mod persister;
 mod record;
 mod sequencer;
 mod worker;
 
+pub use node::WorkerNode;
 pub use worker::{Ports, Role, Worker, WorkerConfig, WorkerStats};
