@@ -102,9 +102,11 @@ impl ClientHandle {
         body: impl Into<String>,
     ) -> Result<(), SendError> {
         let command = send_command(key, conversation, body.into())?;
-        // The permit comes back with the answer.
-        self.0.permits.acquire().await.map_err(|_| SendError::Stopped)?.forget();
-        self.command(command).await
+        let permit = self.0.permits.acquire().await.map_err(|_| SendError::Stopped)?;
+        self.command(command).await?;
+        // It comes back with the answer.
+        permit.forget();
+        Ok(())
     }
 
     /// As [`send`](Self::send), but says [`SendError::Full`] instead of waiting.

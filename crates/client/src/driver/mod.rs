@@ -108,9 +108,11 @@ impl Driver {
         self.feed(Input::Command(Command::Disconnect));
         self.permits.close();
         tokio::select! {
+            biased;
             () = ending.kill.cancelled() => {}
-            () = ending.close.cancelled() => {}
             () = self.outlet.drain() => {}
+            // Nobody has to read the last words.
+            () = ending.close.cancelled() => {}
         }
     }
 

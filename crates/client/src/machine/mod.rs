@@ -17,6 +17,8 @@ mod view;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cmp::Reverse,

@@ -28,10 +28,6 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
     pub(crate) fn push(&mut self, key: Uuid, body: String) {
         self.queue.push_back(Pending { key, body, sent: 0, due_ms: 0 });
     }
