@@ -55,7 +55,7 @@ impl Dial {
         let connected = self.connect.connect(self.attempt).await?;
         let gateway = connected.gateway;
         // No subprotocol is offered: the JSON one is assumed then, and no server can answer with another.
-        let mut request = Request::get(connected.path)
+        let mut request = Request::get(format!("ws://{}{}", connected.host, connected.path))
             .header(header::HOST, connected.host)
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")

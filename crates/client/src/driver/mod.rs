@@ -4,6 +4,9 @@ mod dial;
 mod link;
 mod outlet;
 
+#[cfg(test)]
+mod tests;
+
 use std::{future, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use protocol::frames::{ClientFrame, ServerFrame};
