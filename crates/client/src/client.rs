@@ -95,12 +95,7 @@ impl ClientHandle {
     }
 
     /// As [`send`](Self::send), under a key of the program's own.
-    pub async fn send_with_key(
-        &self,
-        key: Uuid,
-        conversation: &str,
-        body: impl Into<String>,
-    ) -> Result<(), SendError> {
+    pub async fn send_with_key(&self, key: Uuid, conversation: &str, body: impl Into<String>) -> Result<(), SendError> {
         let command = send_command(key, conversation, body.into())?;
         let permit = self.0.permits.acquire().await.map_err(|_| SendError::Stopped)?;
         self.command(command).await?;

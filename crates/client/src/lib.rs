@@ -9,10 +9,10 @@
 mod client;
 mod config;
 mod connect;
-mod machine;
 mod driver;
 mod event;
 mod keys;
+mod machine;
 mod tcp;
 mod token;
 
@@ -22,7 +22,7 @@ pub mod swarm;
 pub use client::{Client, ClientHandle, SendError};
 pub use config::{ClientConfig, Start, TokenPlacement};
 pub use connect::{Attempt, BoxFuture, Connect, ConnectError, Connected, Stream};
-pub use machine::{Command, Core, Effect, Failure, Input, LinkId};
 pub use event::{Event, Fatal, LostReason, Observer};
+pub use machine::{Command, Core, Effect, Failure, Input, LinkId};
 pub use tcp::{AddressError, TcpConnect};
 pub use token::{TokenError, TokenSource};

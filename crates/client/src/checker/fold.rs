@@ -223,12 +223,16 @@ impl Checker {
                 }
             }
             None if known.contains(&sender) => {
-                so_far.violate(Invariant::I3, || format!("{place}: {who} was shown number {number}, which {from} never sent"));
+                so_far.violate(Invariant::I3, || {
+                    format!("{place}: {who} was shown number {number}, which {from} never sent")
+                });
             }
             None => {}
         }
         if it.numbered.get(&number).is_some_and(|logged| *logged != message_id) {
-            so_far.violate(Invariant::I2, || format!("{place}: number {number}, as {who} was shown it, differs from the log"));
+            so_far.violate(Invariant::I2, || {
+                format!("{place}: number {number}, as {who} was shown it, differs from the log")
+            });
         }
     }
 
@@ -253,7 +257,8 @@ impl Checker {
                 format!("{place}: number {number} is {first} in one reading of the log and {message_id} in another")
             });
         } else if shown.is_some_and(|shown| shown != message_id) {
-            so_far.violate(Invariant::I2, || format!("{place}: number {number} in the log differs from what was shown"));
+            so_far
+                .violate(Invariant::I2, || format!("{place}: number {number} in the log differs from what was shown"));
         }
     }
 
@@ -292,9 +297,13 @@ impl Checker {
                 let Some(id) = it.numbers[number as usize - 1] else { continue };
                 if it.messages.get(&id).is_some_and(|message| message.accepted > 0) {
                     lost.insert(id);
-                    verdict.violate(Invariant::I1, || format!("{place}: number {number} was accepted and never shown to {who}"));
+                    verdict.violate(Invariant::I1, || {
+                        format!("{place}: number {number} was accepted and never shown to {who}")
+                    });
                 } else {
-                    verdict.violate(Invariant::I3, || format!("{place}: number {number} was shown to others and not to {who}"));
+                    verdict.violate(Invariant::I3, || {
+                        format!("{place}: number {number} was shown to others and not to {who}")
+                    });
                 }
             }
         }
@@ -304,10 +313,14 @@ impl Checker {
             let sender = message.sent.map_or("?", |(user, _)| self.names.user_name(user));
             if message.number.is_none() && !finals.is_empty() {
                 lost.insert(*id);
-                verdict.violate(Invariant::I1, || format!("{place}: message {id} of {sender} was accepted and shown to nobody"));
+                verdict.violate(Invariant::I1, || {
+                    format!("{place}: message {id} of {sender} was accepted and shown to nobody")
+                });
             }
             if !it.logged.is_empty() && !it.logged.contains(id) {
-                verdict.violate(Invariant::I1, || format!("{place}: message {id} of {sender} was accepted and is not in the log"));
+                verdict.violate(Invariant::I1, || {
+                    format!("{place}: message {id} of {sender} was accepted and is not in the log")
+                });
             }
         }
         verdict.lost += lost.len() as u64;
@@ -321,10 +334,14 @@ impl Checker {
         for (id, message) in odd {
             let sender = message.sent.map_or("?", |(user, _)| self.names.user_name(user));
             if message.two_bodies.is_some() && message.conflicts == 0 && message.accepted > 1 {
-                verdict.violate(Invariant::I4, || format!("{place}: two bodies of {sender} under one key ({id}) were both accepted"));
+                verdict.violate(Invariant::I4, || {
+                    format!("{place}: two bodies of {sender} under one key ({id}) were both accepted")
+                });
             }
             if message.two_bodies.is_none() && message.conflicts > 0 {
-                verdict.violate(Invariant::I4, || format!("{place}: message {id} of {sender} has one body and got a conflict"));
+                verdict.violate(Invariant::I4, || {
+                    format!("{place}: message {id} of {sender} has one body and got a conflict")
+                });
             }
         }
     }

@@ -126,7 +126,10 @@ fn an_accepted_message_that_nobody_saw_is_lost() {
         id.push_str(&story.id(story.alice, 4).to_string());
         check(&story.history)
     };
-    assert_eq!(verdict.violations[0].to_string(), format!("I1: group: message {id} of alice was accepted and shown to nobody"));
+    assert_eq!(
+        verdict.violations[0].to_string(),
+        format!("I1: group: message {id} of alice was accepted and shown to nobody")
+    );
     assert_eq!(verdict.lost, 1);
 }
 
@@ -196,10 +199,7 @@ fn first_id() -> Uuid {
 
 #[test]
 fn a_message_shown_twice() {
-    let verdict = check_broken(
-        |story| story.show(story.bob, 2, 2),
-        &["I5: group: bob/phone was shown number 2 twice"],
-    );
+    let verdict = check_broken(|story| story.show(story.bob, 2, 2), &["I5: group: bob/phone was shown number 2 twice"]);
     assert_eq!(verdict.shown_twice, 1);
 }
 
@@ -212,10 +212,7 @@ fn messages_out_of_order() {
             story.push(two);
             let _ = three;
         },
-        &[
-            "I5: group: bob/phone was shown number 3 right after 1",
-            "I5: group: bob/phone was shown number 2 after 3",
-        ],
+        &["I5: group: bob/phone was shown number 3 right after 1", "I5: group: bob/phone was shown number 2 after 3"],
     );
     assert_eq!((verdict.out_of_order, verdict.lost), (2, 0));
 }
@@ -259,7 +256,10 @@ fn another_body_without_a_conflict() {
         story.send(story.alice, 1, "another text");
         story.accept(story.alice, 1);
     };
-    check_broken(second, &[&format!("I4: group: two bodies of alice under one key ({}) were both accepted", first_id())]);
+    check_broken(
+        second,
+        &[&format!("I4: group: two bodies of alice under one key ({}) were both accepted", first_id())],
+    );
     // With the conflict, late as it may come, all is well.
     check_broken(
         |story| {

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
-        Error, handshake::client::generate_key,
+        Error,
+        handshake::client::generate_key,
         http::{Request, header},
         protocol::WebSocketConfig,
     },

@@ -8,7 +8,10 @@ use std::{
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::frames::{ClientFrame, ServerFrame};
-use tokio_tungstenite::tungstenite::{Error, Message, protocol::{CloseFrame, frame::coding::CloseCode}};
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use super::dial::Socket;
 use crate::{LinkId, LostReason};

@@ -16,11 +16,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::outlet::Outlet;
 use self::{
     dial::{Dial, Dialed},
     link::Link,
 };
-pub(crate) use self::outlet::Outlet;
 use crate::{
     Attempt, BoxFuture, ClientConfig, Command, Connect, ConnectError, Core, Effect, Event, Failure, Input, LinkId,
     LostReason, TokenPlacement,
@@ -67,7 +67,12 @@ enum Wake {
 }
 
 impl Driver {
-    pub(crate) fn new(config: ClientConfig, connect: Arc<dyn Connect>, permits: Arc<Semaphore>, outlet: Outlet) -> Self {
+    pub(crate) fn new(
+        config: ClientConfig,
+        connect: Arc<dyn Connect>,
+        permits: Arc<Semaphore>,
+        outlet: Outlet,
+    ) -> Self {
         Self {
             core: Core::new(&config),
             config,
@@ -169,8 +174,12 @@ impl Driver {
 
     fn failure(&mut self, error: &ConnectError) -> Failure {
         let (gateway, status, retry_after_ms) = match error {
-            ConnectError::Refused { gateway, status, retry_after_ms } => (Some(gateway), Some(*status), *retry_after_ms),
-            ConnectError::Unreachable { gateway, .. } | ConnectError::Handshake { gateway, .. } => (Some(gateway), None, None),
+            ConnectError::Refused { gateway, status, retry_after_ms } => {
+                (Some(gateway), Some(*status), *retry_after_ms)
+            }
+            ConnectError::Unreachable { gateway, .. } | ConnectError::Handshake { gateway, .. } => {
+                (Some(gateway), None, None)
+            }
             ConnectError::TimedOut(_) | ConnectError::Token(_) => (None, None, None),
         };
         self.avoid = gateway.cloned();

@@ -37,10 +37,7 @@ impl Connect for Pipes {
             let (near, far) = tokio::io::duplex(4096);
             let gateway: Arc<str> = format!("g{number}").into();
             let source = io::ErrorKind::ConnectionRefused.into();
-            accepted
-                .send(far)
-                .await
-                .map_err(|_| ConnectError::Unreachable { gateway: gateway.clone(), source })?;
+            accepted.send(far).await.map_err(|_| ConnectError::Unreachable { gateway: gateway.clone(), source })?;
             Ok(Connected { stream: Box::new(near), gateway, host: "test".into(), path: "/v1/ws".into() })
         })
     }

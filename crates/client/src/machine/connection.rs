@@ -80,8 +80,7 @@ impl Core {
             self.effects.push(Effect::Close(old));
         }
         let reconnect = welcome.reconnect;
-        self.backoff =
-            Backoff { base_ms: reconnect.base_ms, max_ms: reconnect.max_ms, jitter_ms: reconnect.jitter_ms };
+        self.backoff = Backoff { base_ms: reconnect.base_ms, max_ms: reconnect.max_ms, jitter_ms: reconnect.jitter_ms };
         (self.failures, self.refusals, self.reconnect_at_ms, self.silence_at_ms) = (0, 0, None, None);
         self.heartbeat_interval_ms = welcome.heartbeat_interval_ms.max(1);
         self.heartbeat_spread_ms = reconnect.heartbeat_spread_ms;
@@ -149,7 +148,8 @@ impl Core {
             return;
         }
         let chance = self.rng.random::<f64>();
-        let patience_ms = retry_after_ms.map_or(0, |ms| ms.saturating_add((self.backoff.jitter_ms as f64 * chance) as u64));
+        let patience_ms =
+            retry_after_ms.map_or(0, |ms| ms.saturating_add((self.backoff.jitter_ms as f64 * chance) as u64));
         let retry_in_ms = self.backoff.delay_ms(self.failures, chance).max(patience_ms);
         self.failures += 1;
         self.reconnect_at_ms = Some(now_ms.saturating_add(retry_in_ms));

@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
-use protocol::frames::{ClientFrame, ConversationHead, ErrorCode, ErrorFrame, MessageFrame, PAGE_LIMIT_MAX, Page, ServerFrame};
+use protocol::frames::{
+    ClientFrame, ConversationHead, ErrorCode, ErrorFrame, MessageFrame, PAGE_LIMIT_MAX, Page, ServerFrame,
+};
 use uuid::Uuid;
 
-use super::{Core, Effect, LinkId, connection::REPLAY_TIMEOUT_MS, conversation::{Conversation, Request}};
+use super::{
+    Core, Effect, LinkId,
+    connection::REPLAY_TIMEOUT_MS,
+    conversation::{Conversation, Request},
+};
 use crate::{Event, Start};
 
 /// Patience when a gateway asks for some and does not say how much.
@@ -34,7 +40,13 @@ impl Core {
                 if let Ok(key) = Uuid::try_parse(&idempotency_key)
                     && self.settle(&id, key)
                 {
-                    self.emit(Event::Accepted { key, conversation: id.clone(), message_id, sequence_number, duplicate });
+                    self.emit(Event::Accepted {
+                        key,
+                        conversation: id.clone(),
+                        message_id,
+                        sequence_number,
+                        duplicate,
+                    });
                     self.pump(now_ms, &id);
                 }
             }
@@ -181,15 +193,19 @@ impl Core {
     fn send_refused(&mut self, now_ms: u64, key: Uuid, error: ErrorFrame) {
         if let Some(wait_ms) = patience_ms(&error) {
             let until_ms = now_ms + wait_ms;
-            let of = self.conversations.iter_mut().find_map(|(id, conversation)| {
-                conversation.outbox.postpone(key, until_ms).then(|| id.clone())
-            });
+            let of = self
+                .conversations
+                .iter_mut()
+                .find_map(|(id, conversation)| conversation.outbox.postpone(key, until_ms).then(|| id.clone()));
             if let Some(id) = of {
                 self.pump(now_ms, &id);
             }
             return;
         }
-        let of = self.conversations.iter_mut().find_map(|(id, conversation)| conversation.outbox.settle(key).then(|| id.clone()));
+        let of = self
+            .conversations
+            .iter_mut()
+            .find_map(|(id, conversation)| conversation.outbox.settle(key).then(|| id.clone()));
         self.pending -= usize::from(of.is_some());
         // A late refusal of a copy says nothing new, but a late conflict does.
         if of.is_some() || error.code == ErrorCode::Conflict {
@@ -232,7 +248,9 @@ impl Core {
 /// How long to wait before the same again; none when the refusal is final.
 fn patience_ms(error: &ErrorFrame) -> Option<u64> {
     match error.code {
-        ErrorCode::RateLimited | ErrorCode::Unavailable => Some(error.retry_after_ms.unwrap_or(RETRY_AFTER_DEFAULT_MS).max(1)),
+        ErrorCode::RateLimited | ErrorCode::Unavailable => {
+            Some(error.retry_after_ms.unwrap_or(RETRY_AFTER_DEFAULT_MS).max(1))
+        }
         ErrorCode::Unauthorized
         | ErrorCode::Forbidden
         | ErrorCode::NotFound

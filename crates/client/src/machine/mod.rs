@@ -31,10 +31,7 @@ use protocol::frames::ClientFrame;
 use rand::{SeedableRng, rngs::SmallRng};
 
 pub use self::io::{Command, Effect, Failure, Input, LinkId};
-use self::{
-    connection::Dialing,
-    conversation::Conversation,
-};
+use self::{connection::Dialing, conversation::Conversation};
 use crate::{ClientConfig, Event, Fatal, Start};
 
 /// A client without its sockets.
@@ -159,8 +156,7 @@ impl Core {
             return None;
         }
         let wakeup = self.current.and(self.wakeups.peek()).map(|Reverse((at_ms, _))| *at_ms);
-        let times =
-            [self.reconnect_at_ms, self.heartbeat_at_ms, self.silence_at_ms, self.replay_until_ms, wakeup];
+        let times = [self.reconnect_at_ms, self.heartbeat_at_ms, self.silence_at_ms, self.replay_until_ms, wakeup];
         times.into_iter().flatten().min()
     }
 

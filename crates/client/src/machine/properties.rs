@@ -20,16 +20,26 @@ const PAGE: usize = 3;
 #[derive(Debug, Clone)]
 enum Step {
     /// Someone else says something; its live copy is lost if `lost`.
-    Say { conversation: usize, lost: bool },
+    Say {
+        conversation: usize,
+        lost: bool,
+    },
     /// This client says something.
-    Send { conversation: usize },
+    Send {
+        conversation: usize,
+    },
     /// A frame on its way to the client arrives: the oldest, or a later one.
-    Arrive { index: usize, again: bool },
+    Arrive {
+        index: usize,
+        again: bool,
+    },
     /// The oldest frame on its way to the client is lost.
     Lose,
     Break,
     Migrate,
-    Pass { ms: u64 },
+    Pass {
+        ms: u64,
+    },
     /// The gateway is short of patience for the next sends.
     Refuse,
 }

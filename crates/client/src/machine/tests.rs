@@ -57,7 +57,9 @@ fn retry_in(effects: &[Effect]) -> u64 {
 
 #[test]
 fn close_codes_that_end_a_client() {
-    for (code, fatal) in [(4001, Fatal::Superseded), (4004, Fatal::Violation("closed by the gateway with 4004 ".into()))] {
+    for (code, fatal) in
+        [(4001, Fatal::Superseded), (4004, Fatal::Violation("closed by the gateway with 4004 ".into()))]
+    {
         let (mut core, link) = connected(&config());
         let effects = core.on(1, closed(link, code));
         assert_eq!(effects.last(), Some(&Effect::Emit(Event::Fatal(fatal))), "{code}");
@@ -186,12 +188,8 @@ fn a_forbidden_conversation_is_not_asked_for_again_until_there_is_news() {
     let error = ErrorFrame::new(ErrorCode::Forbidden, "no").in_conversation("c");
     let effects = core.on(2, Input::Frame(link, ServerFrame::Error(error.clone())));
     assert_eq!(effects, [Effect::Emit(Event::RequestRefused(error))]);
-    let joined = ServerFrame::Conversation {
-        conversation: "c".into(),
-        kind: Kind::Group,
-        head: 5,
-        change: Change::Joined,
-    };
+    let joined =
+        ServerFrame::Conversation { conversation: "c".into(), kind: Kind::Group, head: 5, change: Change::Joined };
     let effects = core.on(3, Input::Frame(link, joined));
     assert!(matches!(effects[0], Effect::Send(_, ClientFrame::Sync { .. })), "{effects:?}");
 }

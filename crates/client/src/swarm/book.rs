@@ -9,10 +9,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{
-    Latency, Outcome, Progress,
-    outcome::Rest,
-};
+use super::{Latency, Outcome, Progress, outcome::Rest};
 use crate::{
     Event, Observer,
     checker::{Checker, ClientId, ConversationNo, Fact, digest},

@@ -235,7 +235,9 @@ mod tests {
             eprintln!("SKIPPED: no chat logs at {}", folder.display());
             return;
         };
-        for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "txt")) {
+        for path in
+            entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "txt"))
+        {
             let log = Log::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
             assert!(log.messages() > 1_500 && log.speakers().len() > 150, "{}", path.display());
             assert!(log.steps.is_sorted_by_key(|step| step.at_ms), "{}", path.display());

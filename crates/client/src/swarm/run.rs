@@ -130,7 +130,8 @@ pub async fn run(fleet: Fleet, config: RunConfig) -> Result<Outcome, SwarmError>
 async fn create(fleet: &Fleet, config: &RunConfig) -> Result<Vec<Places>, SwarmError> {
     let users: Vec<_> = (0..config.clients).map(|index| config.user(index)).collect();
     let mut places = vec![Places::default(); config.clients];
-    let kinds = [(Kind::Direct, 2, config.direct_share > 0.0), (Kind::Group, config.group_size, config.direct_share < 1.0)];
+    let kinds =
+        [(Kind::Direct, 2, config.direct_share > 0.0), (Kind::Group, config.group_size, config.direct_share < 1.0)];
     for (kind, size, _) in kinds.into_iter().filter(|(_, _, used)| *used) {
         let sets = users.chunks(size).filter(|members| members.len() >= 2);
         let requests: Vec<_> = sets.map(|members| fleet.conversations.create(kind, members.to_vec())).collect();
