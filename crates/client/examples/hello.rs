@@ -30,8 +30,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             line = lines.next_line() => match line? {
                 Some(text) if text.is_empty() => {}
                 Some(text) => drop(client.send(conversation, text).await?),
-                None => return Ok(client.close().await),
+                None => break,
             },
         }
     }
+    client.close().await;
+    Ok(())
 }

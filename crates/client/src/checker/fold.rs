@@ -215,19 +215,17 @@ impl Checker {
             so_far.violate(Invariant::I3, || format!("{place}: number {number} of {from} has another text for {who}"));
         }
         match message.sent {
-            Some((user, text)) => {
-                if user != sender || (text != body && message.two_bodies != Some(body)) {
-                    so_far.violate(Invariant::I4, || {
-                        format!("{place}: number {number}, as {who} was shown it, is not what {from} sent")
-                    });
-                }
+            Some((user, text)) if user != sender || (text != body && message.two_bodies != Some(body)) => {
+                so_far.violate(Invariant::I4, || {
+                    format!("{place}: number {number}, as {who} was shown it, is not what {from} sent")
+                });
             }
             None if known.contains(&sender) => {
                 so_far.violate(Invariant::I3, || {
                     format!("{place}: {who} was shown number {number}, which {from} never sent")
                 });
             }
-            None => {}
+            Some(_) | None => {}
         }
         if it.numbered.get(&number).is_some_and(|logged| *logged != message_id) {
             so_far.violate(Invariant::I2, || {

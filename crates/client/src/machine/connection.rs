@@ -94,8 +94,8 @@ impl Core {
             return;
         }
         match failure.status {
-            Some(400) => return self.stop(Fatal::Violation(failure.why)),
-            Some(401) => return self.token_refused(now_ms, failure.why),
+            Some(400) => self.stop(Fatal::Violation(failure.why)),
+            Some(401) => self.token_refused(now_ms, failure.why),
             _ => self.come_back(now_ms, failure.retry_after_ms, failure.why),
         }
     }

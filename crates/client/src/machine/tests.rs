@@ -193,3 +193,23 @@ fn a_forbidden_conversation_is_not_asked_for_again_until_there_is_news() {
     let effects = core.on(3, Input::Frame(link, joined));
     assert!(matches!(effects[0], Effect::Send(_, ClientFrame::Sync { .. })), "{effects:?}");
 }
+
+#[test]
+fn on_a_new_link_everything_without_an_answer_is_sent_again_at_once_and_in_order() {
+    let sent = |effects: &[Effect]| -> Vec<u128> {
+        let key = |effect: &Effect| match effect {
+            Effect::Send(_, ClientFrame::Send(send)) => Some(send.key.as_u128()),
+            _ => None,
+        };
+        effects.iter().filter_map(key).collect()
+    };
+    let (mut core, link) = connected(&config());
+    for key in 1..=3 {
+        let key = uuid::Uuid::from_u128(key);
+        core.on(1, Input::Command(Command::Send { key, conversation: "c".into(), body: "x".into() }));
+    }
+    core.on(2, closed(link, 1001));
+    let link = dialed(&core.on(2_000, Input::Tick));
+    core.on(2_000, Input::Opened(link));
+    assert_eq!(sent(&core.on(2_001, Input::Frame(link, welcome()))), [1, 2, 3]);
+}

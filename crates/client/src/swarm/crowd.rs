@@ -171,6 +171,7 @@ pub(super) async fn with_progress<T>(
         }
     };
     let result = tokio::select! {
+        biased;
         result = work => result,
         never = report => never,
     };

@@ -102,6 +102,7 @@ impl FakeFleet {
         let mut version = 0;
         loop {
             let frames = tokio::select! {
+                biased;
                 message = socket.next() => match message {
                     Some(Ok(Message::Text(text))) => match ClientFrame::decode(&text).unwrap() {
                         ClientFrame::Hello { device, resume, .. } => self.hello(&user, device, resume, &push, &mut version),

@@ -108,3 +108,25 @@ async fn what_cannot_be_run_is_refused() {
     let error = run(fleet, RunConfig { group_size: 501, ..RunConfig::new("load", 600) }).await.unwrap_err();
     assert!(error.to_string().contains("group size"), "{error}");
 }
+
+#[test]
+fn a_seed_replays() {
+    let outcome = |seed| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let fleet = FakeFleet::new(seed, STORMY).fleet();
+        let config = RunConfig { seed, churn_per_min: 60.0, group_size: 5, ..RunConfig::new("load", 20) };
+        runtime.block_on(run(fleet, config)).unwrap()
+    };
+    assert_eq!(outcome(5), outcome(5));
+    assert_ne!(outcome(5), outcome(6));
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes a minute: the size that one process must hold"]
+async fn five_thousand_clients() {
+    let fleet = FakeFleet::new(3, Faults::default()).fleet();
+    let config = RunConfig { rate_per_s: 500.0, churn_per_min: 600.0, ..RunConfig::new("load", 5_000) };
+    let outcome = run(fleet, config).await.unwrap();
+    assert_holds(&outcome);
+    eprintln!("{}", serde_json::to_string_pretty(&outcome).unwrap());
+}
