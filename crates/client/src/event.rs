@@ -56,11 +56,11 @@ pub enum Event {
         /// Why.
         reason: LostReason,
     },
-    /// Could not connect; the client tries again by itself.
-    ConnectFailed {
-        /// Why, and where.
+    /// The connection is gone or could not be made; the client tries by itself.
+    Reconnecting {
+        /// What failed.
         why: String,
-        /// When it tries again.
+        /// In how long it tries.
         retry_in_ms: u64,
     },
     /// The next message of its conversation: each exactly once, in order, without gaps.

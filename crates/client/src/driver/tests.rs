@@ -168,7 +168,7 @@ async fn a_lost_ack_makes_the_same_key_again_also_on_a_new_connection() {
     assert_eq!(began.elapsed().as_secs(), 3);
     drop(far);
     assert!(matches!(table.event().await, Event::Disconnected { .. }));
-    assert!(matches!(table.event().await, Event::ConnectFailed { .. }));
+    assert!(matches!(table.event().await, Event::Reconnecting { .. }));
     let mut far = table.welcome().await;
     let ClientFrame::Send(send) = far.hear().await else { panic!() };
     assert_eq!(send.key, key);
@@ -233,7 +233,7 @@ async fn retry_after_of_a_503_is_waited_for() {
     let answer = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n";
     stream.write_all(answer).await.unwrap();
     let refused = Instant::now();
-    let Event::ConnectFailed { why, .. } = table.event().await else { panic!() };
+    let Event::Reconnecting { why, .. } = table.event().await else { panic!() };
     assert!(why.contains("503"), "{why}");
     table.stream().await;
     assert!((20..=21).contains(&refused.elapsed().as_secs()));
@@ -270,4 +270,40 @@ async fn a_full_client_says_so() {
     }
     assert!(sent <= 256, "{sent}");
     table.client.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_does_not_listen_slows_the_gateway_down_and_misses_nothing() {
+    let mut table = table();
+    let mut far = table.welcome().await;
+    let mut said = 0;
+    // More than the client holds for its program: in the end the pipe is full.
+    while timeout(Duration::from_millis(10), far.say(ServerFrame::Message(message(said + 1)))).await.is_ok() {
+        said += 1;
+    }
+    assert!((320..2_000).contains(&said), "{said}");
+    for number in 1..=said {
+        assert_eq!(table.event().await, Event::Shown(message(number)));
+    }
+    table.client.close().await;
+}
+
+#[tokio::test]
+async fn over_tcp() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let config = ClientConfig::new("me", "phone", Arc::new(|_: &str| "token".to_owned()));
+    let (client, mut events) = Client::start(config, Arc::new(crate::TcpConnect::new([url]).unwrap()));
+    let mut seen = None;
+    #[allow(clippy::result_large_err)] // The type is the handshake's.
+    let look = |request: &tokio_tungstenite::tungstenite::handshake::server::Request, response| {
+        seen = Some((request.uri().to_string(), request.headers()["authorization"].to_str().unwrap().to_owned()));
+        Ok(response)
+    };
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut far = tokio_tungstenite::accept_hdr_async(stream, look).await.unwrap();
+    assert_eq!(seen, Some(("/v1/ws".into(), "Bearer token".into())));
+    far.send(Message::text(welcome().encode())).await.unwrap();
+    assert!(matches!(events.recv().await, Some(Event::Connected { session_version: 1, .. })));
+    client.close().await;
 }

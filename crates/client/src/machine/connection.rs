@@ -154,7 +154,7 @@ impl Core {
         self.failures += 1;
         self.reconnect_at_ms = Some(now_ms.saturating_add(retry_in_ms));
         if self.current.is_none() {
-            self.emit(Event::ConnectFailed { why, retry_in_ms });
+            self.emit(Event::Reconnecting { why, retry_in_ms });
         }
     }
 

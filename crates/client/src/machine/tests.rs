@@ -49,7 +49,7 @@ fn closed(link: LinkId, code: u16) -> Input {
 
 fn retry_in(effects: &[Effect]) -> u64 {
     let retry = effects.iter().find_map(|effect| match effect {
-        Effect::Emit(Event::ConnectFailed { retry_in_ms, .. }) => Some(*retry_in_ms),
+        Effect::Emit(Event::Reconnecting { retry_in_ms, .. }) => Some(*retry_in_ms),
         _ => None,
     });
     retry.unwrap_or_else(|| panic!("no retry in {effects:?}"))
