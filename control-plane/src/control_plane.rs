@@ -40,7 +40,10 @@ pub struct ControlPlaneConfig {
 
 impl std::fmt::Debug for ControlPlaneConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ControlPlaneConfig").field("clock", &self.clock).field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("ControlPlaneConfig")
+            .field("clock", &self.clock)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 

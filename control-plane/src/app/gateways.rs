@@ -3,8 +3,7 @@
 use domain::{DrainPlan, DrainRefusal, Survivors, drain_guard};
 use protocol::{
     admin::{
-        DrainOrdered, DrainPreview, DrainRequest, Gateway, GatewayPhase, NodeRole, NodeStatus, Operation,
-        OperationKind,
+        DrainOrdered, DrainPreview, DrainRequest, Gateway, GatewayPhase, NodeRole, NodeStatus, Operation, OperationKind,
     },
     node::DrainPhase,
 };
@@ -148,9 +147,7 @@ impl App {
         let active = self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
         match active.into_iter().find(|operation| operation.target == id) {
             None => Ok(()),
-            Some(running) => {
-                Err(AppError::Busy { target: id.to_owned(), kind: running.kind, operation: running.id })
-            }
+            Some(running) => Err(AppError::Busy { target: id.to_owned(), kind: running.kind, operation: running.id }),
         }
     }
 

@@ -15,8 +15,8 @@ use rand::rngs::StdRng;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::nodes::Nodes;
-pub(crate) use self::{audit::Deed, operations::Watcher};
 pub use self::operations::OperationQuery;
+pub(crate) use self::{audit::Deed, operations::Watcher};
 use crate::{error::AppError, store::Store};
 
 /// Longest reason.

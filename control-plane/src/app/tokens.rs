@@ -59,7 +59,12 @@ impl App {
         self.audited(actor, &deed, result).await
     }
 
-    async fn token_make(&self, actor: &Actor, request: &CreateToken, deed: &Deed<'_>) -> Result<TokenCreated, AppError> {
+    async fn token_make(
+        &self,
+        actor: &Actor,
+        request: &CreateToken,
+        deed: &Deed<'_>,
+    ) -> Result<TokenCreated, AppError> {
         check_reason(&request.reason)?;
         domain::UserId::parse(&request.name).map_err(|error| AppError::invalid("name", error.to_string()))?;
         let ttl_s = request.ttl_s.unwrap_or(TTL_S_DEFAULT);

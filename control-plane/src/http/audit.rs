@@ -20,7 +20,10 @@ pub(super) struct ListParams {
 /// The audit, newest first.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(ListParams),
     responses((status = 200, body = Page<AuditEntry>), (status = "4XX", body = ProblemBody)))]
-pub(super) async fn list(State(http): State<Http>, Params(params): Params<ListParams>) -> Answer<Json<Page<AuditEntry>>> {
+pub(super) async fn list(
+    State(http): State<Http>,
+    Params(params): Params<ListParams>,
+) -> Answer<Json<Page<AuditEntry>>> {
     Ok(Json(http.app.audit(params.before, params.limit).await?))
 }
 

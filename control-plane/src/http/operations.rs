@@ -44,7 +44,10 @@ pub(super) struct EventParams {
 /// Operations, newest first.
 #[utoipa::path(get, path = "/v1/operations", tag = "operations", params(ListParams),
     responses((status = 200, body = Page<Operation>), (status = "4XX", body = ProblemBody)))]
-pub(super) async fn list(State(http): State<Http>, Params(params): Params<ListParams>) -> Answer<Json<Page<Operation>>> {
+pub(super) async fn list(
+    State(http): State<Http>,
+    Params(params): Params<ListParams>,
+) -> Answer<Json<Page<Operation>>> {
     let query = OperationQuery { state: params.state, before: params.before, limit: params.limit };
     Ok(Json(http.app.operations(&query).await?))
 }

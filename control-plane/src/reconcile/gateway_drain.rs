@@ -68,7 +68,8 @@ fn drain(operation: &Operation, view: &NodeView, now_ms: u64) -> Option<Step> {
         DrainPhase::Active | DrainPhase::Cancelled => (operation.phase, String::new()),
     };
     if now_ms > overdue_ms(operation) {
-        let why = format!("gateway {gateway} still reports {} connections long after its deadline", progress.connections);
+        let why =
+            format!("gateway {gateway} still reports {} connections long after its deadline", progress.connections);
         return Some(failed(operation, view, why).desire(Some(None)));
     }
     let changed = reports_ours && (phase != operation.phase || progress != operation.progress);

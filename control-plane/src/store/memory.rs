@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::admin::{AuditEntry, Operation, OperationEvent};
 
-use super::{AuditChain, Change, DesiredRecord, NodeRecord, OperationFilter, Store, StoreError, StoreResult, TokenRecord};
+use super::{
+    AuditChain, Change, DesiredRecord, NodeRecord, OperationFilter, Store, StoreError, StoreResult, TokenRecord,
+};
 
 #[derive(Debug, Default)]
 struct State {

@@ -13,7 +13,9 @@ use sqlx::{
     },
 };
 
-use super::{AuditChain, Change, DesiredRecord, NodeRecord, OperationFilter, Store, StoreError, StoreResult, TokenRecord};
+use super::{
+    AuditChain, Change, DesiredRecord, NodeRecord, OperationFilter, Store, StoreError, StoreResult, TokenRecord,
+};
 
 /// Run once each, in order; only ever add to the end.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
