@@ -1,5 +1,7 @@
 //! The HTTP API: roles, refusals, bad input, watching.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};

@@ -1,10 +1,11 @@
-//! Drains and undrains, in paused time, without HTTP, threads or files.
+//! Drains and undrains without HTTP; all but one in paused time, without threads or files.
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use chat_control_plane::{AppError, OperationQuery};
+use backends::Clock;
+use chat_control_plane::{AppError, OperationQuery, store::SqliteStore};
 use protocol::{
     admin::{DrainRequest, GatewayPhase, NodeStatus, OperationPhase, OperationState},
     node::DrainPhase,
@@ -76,13 +77,13 @@ async fn the_guard_refuses_and_force_overrides() {
     rig.gateway_where("gw-2", |gateway| gateway.connections == 400).await;
     let refused = rig.plane.drain(&operator(), "gw-1", &drain()).await.unwrap_err();
     assert!(matches!(refused, AppError::DrainRefused { .. }), "{refused:?}");
-    let preview = rig.app_preview(&drain());
+    let preview = rig.preview(&drain()).await;
     assert!(preview.refused.unwrap().contains("90%"));
     let hasty = DrainRequest { deadline_ms: Some(10), force: true, ..drain() };
     assert!(matches!(rig.plane.drain(&operator(), "gw-1", &hasty).await, Err(AppError::Invalid { .. })));
 
     let forced = DrainRequest { force: true, ..drain() };
-    assert_eq!(rig.app_preview(&forced).refused, None);
+    assert_eq!(rig.preview(&forced).await.refused, None);
     let begun = rig.plane.drain(&operator(), "gw-1", &forced).await.unwrap();
     let busy = rig.plane.drain(&operator(), "gw-1", &forced).await.unwrap_err();
     assert!(matches!(&busy, AppError::Busy { operation, .. } if *operation == begun.id), "{busy:?}");
@@ -206,8 +207,60 @@ async fn an_earlier_life_of_a_live_node_is_refused() {
     rig.plane.shutdown().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn two_drains_at_once_see_each_other() {
+    let rig = Rig::start().await;
+    let _nodes: Vec<_> = ["gw-1", "gw-2", "gw-3"].map(|id| rig.gateway(id, 1, 300)).into();
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        rig.gateway_where(id, |gateway| gateway.connections == 300).await;
+    }
+    rig.plane.drain(&operator(), "gw-1", &drain()).await.unwrap();
+    // Without a moment between: gw-1 has not even heard of its drain.
+    let refused = rig.plane.drain(&operator(), "gw-2", &drain()).await.unwrap_err();
+    assert!(refused.to_string().contains("at 90% of their capacity"), "{refused}");
+    rig.plane.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_never_empties_fails_its_drain() {
+    let rig = Rig::start().await;
+    let (_one, _two) = (rig.gateway("gw-1", 1, 10), rig.gateway("gw-2", 1, 0));
+    rig.gateway_where("gw-1", |gateway| gateway.connections == 10).await;
+    rig.gateway_where("gw-2", |_| true).await;
+    let begun = rig.plane.drain(&operator(), "gw-1", &drain()).await.unwrap();
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(80)).await;
+    let ended = rig.operation_where(&begun.id, |operation| operation.state.is_final()).await;
+    assert!((90..95).contains(&began.elapsed().as_secs()), "ended after {:?}", began.elapsed());
+    assert_eq!(ended.error.as_deref(), Some("gateway gw-1 still reports 10 connections long after its deadline"));
+    let newest = rig.plane.app().audit(None, Some(1)).await.unwrap().items.remove(0);
+    assert_eq!((newest.who.as_str(), newest.action.as_str()), ("control-plane", "operation end"));
+    assert!(newest.result.starts_with("failed: "), "{}", newest.result);
+    rig.plane.shutdown().await;
+}
+
+/// As `operations_go_on_after_a_restart`, over a real file and real time.
+#[tokio::test]
+async fn operations_go_on_over_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.db");
+    let store = Arc::new(SqliteStore::open(&path).await.unwrap());
+    let rig = Rig::with(store, Clock::System).await;
+    let (one, _two) = (rig.gateway("gw-1", 1, 100), rig.gateway("gw-2", 1, 0));
+    rig.gateway_where("gw-1", |gateway| gateway.connections == 100).await;
+    rig.gateway_where("gw-2", |_| true).await;
+    let begun = rig.plane.drain(&operator(), "gw-1", &drain()).await.unwrap();
+    rig.operation_where(&begun.id, |operation| operation.phase == OperationPhase::Draining).await;
+    let rig = rig.restart_over(Arc::new(SqliteStore::open(&path).await.unwrap())).await;
+    one.gateway.set(0, DrainPhase::Drained);
+    let ended = rig.operation_where(&begun.id, |operation| operation.state.is_final()).await;
+    assert_eq!((ended.state, ended.epoch), (OperationState::Succeeded, 2));
+    assert!(rig.plane.app().audit_verify().await.unwrap().intact);
+    rig.plane.shutdown().await;
+}
+
 impl Rig {
-    fn app_preview(&self, request: &DrainRequest) -> protocol::admin::DrainPreview {
-        self.plane.app().drain_preview("gw-1", request).unwrap()
+    async fn preview(&self, request: &DrainRequest) -> protocol::admin::DrainPreview {
+        self.plane.app().drain_preview("gw-1", request).await.unwrap()
     }
 }

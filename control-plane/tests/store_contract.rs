@@ -1,5 +1,7 @@
 //! One contract, both stores.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use chat_control_plane::store::{

@@ -1,6 +1,6 @@
 //! A control plane with fake gateways that speak the real node agent.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -124,7 +124,13 @@ impl Rig {
 
     /// Stops the control plane and starts another over the same store.
     pub async fn restart(self) -> Self {
-        let Self { store, board, plane, clock } = self;
+        let store = self.store.clone();
+        self.restart_over(store).await
+    }
+
+    /// Stops the control plane and starts another over this store.
+    pub async fn restart_over(self, store: Arc<dyn Store>) -> Self {
+        let Self { board, plane, clock, .. } = self;
         plane.shutdown().await;
         let plane = start(&store, &board, clock).await;
         Self { store, board, plane, clock }
