@@ -1,5 +1,7 @@
 //! Drains and undrains without HTTP; all but one in paused time, without threads or files.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};

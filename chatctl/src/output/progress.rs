@@ -48,9 +48,14 @@ impl<'a> Progress<'a> {
 }
 
 impl Drop for Progress<'_> {
+    /// The bar goes; where it stood is said in a line that stays.
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
-            bar.abandon();
+            let last = format!("{}: {}", bar.prefix(), bar.message());
+            bar.finish_and_clear();
+            if !bar.message().is_empty() {
+                self.ui.note(&last);
+            }
         }
     }
 }

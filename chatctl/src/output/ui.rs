@@ -163,12 +163,13 @@ impl Ui {
         }
     }
 
-    /// Prints a line of text on stdout. A reader that went away ends the run quietly.
+    /// Prints a line of text on stdout. A reader that went away ends the run quietly, and not as a success: whatever
+    /// was waited for may not have come.
     pub fn out(&self, text: &str) -> Result<(), CommandError> {
         let mut stdout = io::stdout().lock();
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         match write!(stdout, "{text}{newline}").and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(1),
             result => result.map_err(|error| cannot_print(&error)),
         }
     }

@@ -1,3 +1,8 @@
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+};
+
 use crate::support::Fleet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,4 +42,31 @@ op-1-xxxx  drain  gw-1    running  ordered  120/120  admin  kernel update
     let shown = fleet.ok(&["operation", "show", &id, "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["state"], "cancelled");
     assert_eq!(fleet.run(&["operation", "cancel", &id]).await.code, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_the_watching_and_not_the_drain() {
+    let fleet = Fleet::pair(true).await;
+    fleet.ok(&["gateway", "drain", "gw-1", "--yes"]).await;
+    let id = fleet.operation(1).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    command.args(["operation", "watch", &id]).env("XDG_CONFIG_HOME", fleet.config.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (code, err) = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "drain of gw-1 ordered\n");
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        (child.wait().unwrap().code(), err)
+    })
+    .await
+    .unwrap();
+    assert_eq!(code, Some(1));
+    assert!(err.starts_with(&format!("error: stopped watching {id}\nhint: {id} goes on")), "{err}");
+    let shown = fleet.ok(&["operation", "show", &id]).await;
+    assert!(shown.contains("running"), "{shown}");
 }
