@@ -1,6 +1,6 @@
 //! The audit: who, what, why, before, after, result.
 
-use protocol::admin::{AuditEntry, AuditVerdict, Page};
+use protocol::admin::{AuditEntry, AuditVerdict, Operation, OperationPhase, Page, Role};
 
 use super::{Actor, App, check_limit};
 use crate::{
@@ -51,6 +51,14 @@ impl App {
         if let Err(error) = self.store.commit(vec![Change::Audit(line)]).await {
             tracing::error!(%error, action = deed.action, target = deed.target, "a refusal is not in the audit");
         }
+    }
+
+    /// The line of an operation's end. It was nobody's call, so it stands under the control plane's own name.
+    pub(crate) fn audit_ended(&self, operation: &Operation, phase: OperationPhase, error: Option<&str>) -> Change {
+        let actor = Actor::new("control-plane", Role::Admin);
+        let deed = Deed { action: "operation end", target: &operation.id, reason: &operation.reason };
+        let result = error.map_or_else(|| "done".to_owned(), |error| format!("failed: {error}"));
+        Change::Audit(self.audit_line(&actor, &deed, operation.phase.as_str(), phase.as_str(), &result))
     }
 
     /// Passes a result on; a refusal is written down first.

@@ -58,9 +58,9 @@ impl App {
     }
 
     /// What a drain would do, and whether it would be refused.
-    pub fn drain_preview(&self, id: &str, request: &DrainRequest) -> Result<DrainPreview, AppError> {
+    pub async fn drain_preview(&self, id: &str, request: &DrainRequest) -> Result<DrainPreview, AppError> {
         let view = self.gateway_view(id)?;
-        let (plan, survivors) = self.plan(&view, request)?;
+        let (plan, survivors) = self.plan(&view, &self.active().await?, request)?;
         let refused = drain_guard(&plan, survivors).err().filter(|refusal| !overridden(refusal, request));
         Ok(DrainPreview {
             gateway: id.to_owned(),
@@ -97,14 +97,15 @@ impl App {
         check_reason(&request.reason)?;
         let _writing = self.writing.lock().await;
         let view = self.gateway_view(id)?;
-        let (plan, survivors) = self.plan(&view, request)?;
+        let active = self.active().await?;
+        let (plan, survivors) = self.plan(&view, &active, request)?;
         if view.lost {
             return Err(AppError::Conflict {
                 what: format!("gateway {id} is lost: nobody can tell it to drain"),
                 hint: "its clients reconnect elsewhere by themselves; start it again or leave it".to_owned(),
             });
         }
-        self.check_idle(id).await?;
+        check_idle(id, &active)?;
         if let Some(drain) = &view.desired.drain {
             return Err(AppError::Conflict {
                 what: format!("gateway {id} is drained already, by {}", drain.operation),
@@ -127,7 +128,7 @@ impl App {
         check_reason(deed.reason)?;
         let _writing = self.writing.lock().await;
         let view = self.gateway_view(id)?;
-        self.check_idle(id).await?;
+        check_idle(id, &self.active().await?)?;
         if view.desired.drain.is_none() {
             return Err(AppError::Conflict {
                 what: format!("gateway {id} is not drained"),
@@ -142,17 +143,18 @@ impl App {
         view.ok_or_else(|| AppError::not_found("gateway", id))
     }
 
-    /// One operation per gateway at a time.
-    async fn check_idle(&self, id: &str) -> Result<(), AppError> {
-        let active = self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
-        match active.into_iter().find(|operation| operation.target == id) {
-            None => Ok(()),
-            Some(running) => Err(AppError::Busy { target: id.to_owned(), kind: running.kind, operation: running.id }),
-        }
+    async fn active(&self) -> Result<Vec<Operation>, AppError> {
+        Ok(self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?)
     }
 
-    /// The plan of a drain, and the gateways that would stay: live, not told to drain, with a known capacity.
-    fn plan(&self, view: &NodeView, request: &DrainRequest) -> Result<(DrainPlan, Survivors), AppError> {
+    /// The plan of a drain, and the gateways that would stay: live and neither drained nor about to be. What other
+    /// drains still have to move lands on them, too.
+    fn plan(
+        &self,
+        view: &NodeView,
+        active: &[Operation],
+        request: &DrainRequest,
+    ) -> Result<(DrainPlan, Survivors), AppError> {
         let deadline_ms = request.deadline_ms.unwrap_or(DEADLINE_MS_DEFAULT);
         if deadline_ms > DEADLINE_MS_MAX {
             return Err(AppError::invalid("deadline_ms", format!("is {deadline_ms}, at most {DEADLINE_MS_MAX}")));
@@ -167,14 +169,28 @@ impl App {
         let plan = DrainPlan { connections, deadline_ms, rate_per_s: request.rate_per_s.unwrap_or(by_default) };
         let mut survivors = Survivors { gateways: 0, connections: 0, capacity: 0 };
         for other in self.nodes.views() {
-            let stays = other.record.role == NodeRole::Gateway && other.record.id != view.record.id;
-            if stays && !other.lost && other.desired.drain.is_none() {
+            let is_other = other.record.role == NodeRole::Gateway && other.record.id != view.record.id;
+            if !is_other || other.lost {
+                continue;
+            }
+            let is_leaving = other.desired.drain.is_some() || active.iter().any(|it| it.target == other.record.id);
+            survivors.connections += other.report.connections as usize;
+            if !is_leaving {
                 survivors.gateways += 1;
-                survivors.connections += other.report.connections as usize;
                 survivors.capacity += other.record.capacity as usize;
             }
         }
         Ok((plan, survivors))
+    }
+}
+
+/// One operation per gateway at a time.
+fn check_idle(id: &str, active: &[Operation]) -> Result<(), AppError> {
+    match active.iter().find(|operation| operation.target == id) {
+        None => Ok(()),
+        Some(running) => {
+            Err(AppError::Busy { target: id.to_owned(), kind: running.kind, operation: running.id.clone() })
+        }
     }
 }
 

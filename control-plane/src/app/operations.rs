@@ -4,7 +4,10 @@ use protocol::admin::{
     DrainOrdered, Operation, OperationEvent, OperationKind, OperationPhase, OperationState, Page, Progress,
 };
 use rand::Rng as _;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::{Duration, timeout},
+};
 
 use super::{Actor, App, audit::Deed, check_limit, check_reason};
 use crate::{
@@ -14,6 +17,8 @@ use crate::{
 
 /// Events given to a watcher at once.
 const EVENTS_BATCH: usize = 100;
+/// A watcher that nobody woke looks again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Which operations to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,7 +66,11 @@ impl App {
         let _writing = self.writing.lock().await;
         let mut operation = self.operation(id).await?;
         match (operation.state, operation.kind) {
-            (OperationState::Cancelling, _) => return Ok(operation),
+            (OperationState::Cancelling, _) => {
+                let audit = self.audit_done(actor, deed, "cancelling", "cancelling");
+                self.store.commit(vec![audit]).await?;
+                return Ok(operation);
+            }
             (OperationState::Running, OperationKind::Drain) => {}
             (OperationState::Running, OperationKind::Undrain) => {
                 return Err(AppError::Conflict {
@@ -173,9 +182,11 @@ impl App {
                 watcher.after = last.sequence;
                 return Ok(events);
             }
-            if ended || watcher.changed.changed().await.is_err() {
+            if ended {
                 return Ok(Vec::new());
             }
+            // A change by another control plane over the same store wakes nobody here: look again after a while.
+            let _ = timeout(LOOK_AGAIN, watcher.changed.changed()).await;
         }
     }
 }

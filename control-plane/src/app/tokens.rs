@@ -99,11 +99,10 @@ impl App {
                 hint: "change it there and restart".to_owned(),
             });
         }
-        if record.token.revoked_ms.is_none() {
-            record.token.revoked_ms = Some(self.clock.now_ms());
-            let audit = self.audit_done(actor, deed, "valid", "revoked");
-            self.store.commit(vec![Change::Token(record.clone()), audit]).await?;
-        }
+        let before = if record.token.revoked_ms.is_some() { "revoked" } else { "valid" };
+        record.token.revoked_ms.get_or_insert(self.clock.now_ms());
+        let audit = self.audit_done(actor, deed, before, "revoked");
+        self.store.commit(vec![Change::Token(record.clone()), audit]).await?;
         Ok(record.token)
     }
 }

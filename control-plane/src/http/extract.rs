@@ -65,6 +65,10 @@ impl<T: DeserializeOwned> FromRequest<Http> for Body<T> {
             Err(_) => return Err(Refusal::new(ProblemCode::Invalid, "body: ended before its time")),
         };
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // serde would take an array of the fields, too.
+        if !text.trim_ascii_start().starts_with(b"{") {
+            return Err(Refusal::new(ProblemCode::Invalid, "body: must be a JSON object"));
+        }
         serde_json::from_slice(text)
             .map(Self)
             .map_err(|error| Refusal::new(ProblemCode::Invalid, format!("body: {error}")))

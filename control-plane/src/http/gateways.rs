@@ -40,7 +40,7 @@ pub(super) async fn drain(
     Body(request): Body<DrainRequest>,
 ) -> Answer<Response> {
     if request.dry_run {
-        return Ok(Json(http.app.drain_preview(&id, &request)?).into_response());
+        return Ok(Json(http.app.drain_preview(&id, &request).await?).into_response());
     }
     let operation = http.app.drain(&actor, &id, &request).await.map_err(Refusal::audited)?;
     Ok((StatusCode::ACCEPTED, Json(operation)).into_response())

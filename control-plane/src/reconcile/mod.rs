@@ -41,15 +41,18 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
 
 async fn pass(app: &App) -> Result<(), AppError> {
     let active = app.store.operations(OperationFilter::Active, u64::MAX, OPERATIONS_MAX).await?;
+    // One that fails does not hold up the others.
+    let mut failed = None;
     for operation in active {
         match step(app, &operation).await {
+            Ok(()) => {}
             Err(AppError::Store(StoreError::Superseded(id))) => {
                 tracing::warn!(operation = %id, "driven by another control plane");
             }
-            other => other?,
+            Err(error) => failed = Some(error),
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Takes operations over from the control plane before this one.
@@ -76,10 +79,14 @@ async fn step(app: &App, listed: &Operation) -> Result<(), AppError> {
         return Err(AppError::not_found("node", &operation.target));
     };
     let Some(step) = gateway_drain::step(&operation, &view, app.clock.now_ms()) else { return Ok(()) };
-    let desired = step.desired.map(|drain| Change::Desired(view.desired.next(drain)));
+    let mut with: Vec<Change> = Vec::new();
+    with.extend(step.desired.map(|drain| Change::Desired(view.desired.next(drain))));
+    if step.state.is_final() {
+        with.push(app.audit_ended(&operation, step.phase, step.error.as_deref()));
+    }
     operation.phase = step.phase;
     operation.state = step.state;
     operation.progress = step.progress;
     operation.error = step.error;
-    app.operation_save(&mut operation, step.message, desired.into_iter().collect()).await
+    app.operation_save(&mut operation, step.message, with).await
 }

@@ -170,7 +170,9 @@ impl Store for SqliteStore {
         let mut tx = self.pool.begin_with(BEGIN).await.map_err(unavailable)?;
         for change in changes {
             match (plain(&change)?, change) {
-                (Some(statement), _) => drop(statement.execute(&mut *tx).await.map_err(unavailable)?),
+                (Some(statement), _) => {
+                    statement.execute(&mut *tx).await.map_err(unavailable)?;
+                }
                 (None, Change::Operation(operation)) => put_operation(&mut tx, &operation).await?,
                 (None, Change::Audit(new)) => append_audit(&mut tx, new).await?,
                 (None, _) => {}

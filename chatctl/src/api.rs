@@ -1,0 +1,174 @@
+//! The control plane's HTTP. Every call has a deadline; every refusal becomes a [`CommandError`].
+
+use std::time::Duration;
+
+use protocol::admin::{
+    AuditEntry, AuditVerdict, CreateToken, DrainPreview, DrainRequest, Gateway, Node, Operation, OperationState, Page,
+    ProblemBody, ReasonRequest, Token, TokenCreated,
+};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{context::Context, error::CommandError};
+
+const WHAT: &str = "control plane";
+/// A call that takes longer has failed. The server gives up after 15 s.
+const CALL_DEADLINE: Duration = Duration::from_secs(20);
+/// A connection that takes longer has failed.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A control plane to talk to.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    url: String,
+    token: Option<String>,
+}
+
+pub(crate) fn client() -> Result<Client, CommandError> {
+    let builder =
+        Client::builder().connect_timeout(CONNECT_DEADLINE).user_agent(concat!("chatctl/", env!("CARGO_PKG_VERSION")));
+    builder.build().map_err(|_| CommandError::failed("cannot make an HTTP client"))
+}
+
+impl Api {
+    /// The control plane of a context.
+    pub fn new(context: &Context) -> Result<Self, CommandError> {
+        let url = context.control_plane.trim_end_matches('/').to_owned();
+        Ok(Self { client: client()?, url, token: context.admin_token.clone() })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, CommandError> {
+        let response = request.send().await.map_err(|error| CommandError::from_transport(WHAT, &self.url, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        match response.json::<ProblemBody>().await {
+            Ok(problem) => Err(problem.error.into()),
+            Err(_) => Err(CommandError::failed(format!("{} answered {status}, not as a control plane does", self.url))
+                .hint("does the context name a control plane? see chatctl context show")),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CommandError> {
+        let response = self.send(request.timeout(CALL_DEADLINE)).await?;
+        response.json().await.map_err(|error| {
+            if error.is_decode() {
+                CommandError::failed(format!("{} answered what this chatctl cannot read", self.url))
+            } else {
+                CommandError::from_transport(WHAT, &self.url, &error)
+            }
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CommandError> {
+        self.read(self.request(Method::GET, path)).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CommandError> {
+        self.read(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// All gateways.
+    pub async fn gateways(&self) -> Result<Vec<Gateway>, CommandError> {
+        Ok(self.get::<Page<Gateway>>("/v1/gateways").await?.items)
+    }
+
+    /// One gateway.
+    pub async fn gateway(&self, id: &str) -> Result<Gateway, CommandError> {
+        self.get(&format!("/v1/gateways/{}", segment(id))).await
+    }
+
+    /// Begins to drain a gateway.
+    pub async fn drain(&self, id: &str, request: &DrainRequest) -> Result<Operation, CommandError> {
+        self.post(&format!("/v1/gateways/{}/drain", segment(id)), request).await
+    }
+
+    /// What a drain would do.
+    pub async fn drain_preview(&self, id: &str, request: &DrainRequest) -> Result<DrainPreview, CommandError> {
+        let request = DrainRequest { dry_run: true, ..request.clone() };
+        self.post(&format!("/v1/gateways/{}/drain", segment(id)), &request).await
+    }
+
+    /// Puts a gateway back into service.
+    pub async fn undrain(&self, id: &str, reason: &str) -> Result<Operation, CommandError> {
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.post(&format!("/v1/gateways/{}/undrain", segment(id)), &body).await
+    }
+
+    /// All nodes.
+    pub async fn nodes(&self) -> Result<Vec<Node>, CommandError> {
+        Ok(self.get::<Page<Node>>("/v1/nodes").await?.items)
+    }
+
+    /// Operations, newest first.
+    pub async fn operations(&self, state: Option<OperationState>, limit: u32) -> Result<Vec<Operation>, CommandError> {
+        let mut request = self.request(Method::GET, "/v1/operations").query(&[("limit", limit)]);
+        if let Some(state) = state {
+            request = request.query(&[("state", state.as_str())]);
+        }
+        Ok(self.read::<Page<Operation>>(request).await?.items)
+    }
+
+    /// One operation.
+    pub async fn operation(&self, id: &str) -> Result<Operation, CommandError> {
+        self.get(&format!("/v1/operations/{}", segment(id))).await
+    }
+
+    /// Cancels an operation.
+    pub async fn cancel(&self, id: &str, reason: &str) -> Result<Operation, CommandError> {
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.post(&format!("/v1/operations/{}/cancel", segment(id)), &body).await
+    }
+
+    /// The stream of an operation's events. It has no deadline of its own: its reader has.
+    pub(crate) async fn operation_events(&self, id: &str, after: u64) -> Result<Response, CommandError> {
+        let path = format!("/v1/operations/{}/events", segment(id));
+        self.send(self.request(Method::GET, &path).query(&[("after", after)])).await
+    }
+
+    /// The audit, newest first.
+    pub async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, CommandError> {
+        Ok(self.get::<Page<AuditEntry>>(&format!("/v1/audit?limit={limit}")).await?.items)
+    }
+
+    /// Checks the audit's chain.
+    pub async fn audit_verify(&self) -> Result<AuditVerdict, CommandError> {
+        self.get("/v1/audit/verify").await
+    }
+
+    /// All control-plane tokens.
+    pub async fn tokens(&self) -> Result<Vec<Token>, CommandError> {
+        Ok(self.get::<Page<Token>>("/v1/tokens").await?.items)
+    }
+
+    /// Makes a control-plane token.
+    pub async fn token_create(&self, request: &CreateToken) -> Result<TokenCreated, CommandError> {
+        self.post("/v1/tokens", request).await
+    }
+
+    /// Ends a control-plane token.
+    pub async fn token_revoke(&self, id: &str) -> Result<Token, CommandError> {
+        self.read(self.request(Method::DELETE, &format!("/v1/tokens/{}", segment(id)))).await
+    }
+}
+
+/// A name as one segment of a path, whatever is in it.
+pub(crate) fn segment(name: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~');
+    let encode = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    match name {
+        // A dot may not be a whole segment: it would be a step in the path.
+        "." | ".." => name.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        _ => name.bytes().map(|byte| if byte == b'.' { ".".to_owned() } else { encode(byte) }).collect(),
+    }
+}

@@ -1,0 +1,160 @@
+//! `chatctl conversation`: through a gateway's HTTP, as a back end would.
+
+use clap::{Subcommand, ValueEnum};
+use protocol::{
+    frames::Kind,
+    http::{ConversationCreated, ConversationDetail, CreateConversation},
+};
+use serde::Serialize;
+
+use super::no_dry_run;
+use crate::{
+    error::CommandError,
+    output::{Cell, Column, Tabular},
+    session::Session,
+};
+
+/// Create conversations, look at them, change their members
+#[derive(Debug, Subcommand)]
+pub enum Args {
+    /// Create a conversation
+    Create {
+        /// What to create
+        kind: KindArg,
+        /// Who is in it
+        #[arg(required = true)]
+        members: Vec<String>,
+        /// Its id [default: made up]
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// Show a conversation
+    Show {
+        /// The conversation
+        conversation: String,
+    },
+    /// Look at the members, add and remove some
+    #[command(subcommand)]
+    Members(MembersArgs),
+}
+
+/// Look at the members, add and remove some
+#[derive(Debug, Subcommand)]
+pub enum MembersArgs {
+    /// List the members
+    List {
+        /// The conversation
+        conversation: String,
+    },
+    /// Add members
+    Add {
+        /// The conversation
+        conversation: String,
+        /// Who
+        #[arg(required = true)]
+        users: Vec<String>,
+    },
+    /// Remove members
+    Remove {
+        /// The conversation
+        conversation: String,
+        /// Who
+        #[arg(required = true)]
+        users: Vec<String>,
+    },
+}
+
+/// Kinds of conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KindArg {
+    /// Two people
+    Direct,
+    /// 2 to 500 people
+    Group,
+    /// Any number; delivered to those that subscribe
+    Channel,
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Direct => Self::Direct,
+            KindArg::Group => Self::Group,
+            KindArg::Channel => Self::Channel,
+        }
+    }
+}
+
+impl Tabular for ConversationCreated {
+    const COLUMNS: &'static [Column] =
+        &[Column("CONVERSATION", false), Column("KIND", false), Column("MEMBERS", false)];
+
+    fn row(&self) -> Vec<Cell> {
+        vec![(&self.id).into(), self.kind.as_str().into(), self.members.into()]
+    }
+}
+
+impl Tabular for ConversationDetail {
+    const COLUMNS: &'static [Column] =
+        &[Column("CONVERSATION", false), Column("KIND", false), Column("HEAD", false), Column("MEMBERS", false)];
+
+    fn row(&self) -> Vec<Cell> {
+        vec![(&self.id).into(), self.kind.as_str().into(), self.head.into(), self.members.len().into()]
+    }
+}
+
+#[derive(Serialize)]
+struct Member {
+    user: String,
+}
+
+impl Tabular for Member {
+    const COLUMNS: &'static [Column] = &[Column("USER", false)];
+
+    fn row(&self) -> Vec<Cell> {
+        vec![(&self.user).into()]
+    }
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
+    let api = session.gateway_api()?;
+    match args {
+        Args::Create { kind, members, id } => {
+            no_dry_run(session, "conversation create")?;
+            let request = CreateConversation { kind: kind.into(), members, id };
+            let (created, is_new) = api.create(&request).await?;
+            if !is_new {
+                session.ui.note("it was there already");
+            }
+            session.ui.one(&created)
+        }
+        Args::Show { conversation } => {
+            session.ui.repeat(async || session.ui.one(&api.show(&conversation).await?)).await
+        }
+        Args::Members(MembersArgs::List { conversation }) => {
+            session
+                .ui
+                .repeat(async || {
+                    let members = api.show(&conversation).await?.members;
+                    session.ui.list(&members.into_iter().map(|user| Member { user }).collect::<Vec<_>>())
+                })
+                .await
+        }
+        Args::Members(MembersArgs::Add { conversation, users }) => {
+            no_dry_run(session, "members add")?;
+            for user in &users {
+                api.member(&conversation, user, true).await?;
+                session.ui.note(&format!("{user} is a member of {conversation}"));
+            }
+            Ok(())
+        }
+        Args::Members(MembersArgs::Remove { conversation, users }) => {
+            no_dry_run(session, "members remove")?;
+            for user in &users {
+                api.member(&conversation, user, false).await?;
+                session.ui.note(&format!("{user} is no member of {conversation}"));
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One file a noun. A new noun is a file and two lines here.
+
+pub mod audit;
+pub mod completions;
+pub mod context;
+pub mod conversation;
+pub mod gateway;
+pub mod node;
+pub mod operation;
+pub mod token;
+
+use clap::{CommandFactory as _, Subcommand};
+
+use crate::{cli::Cli, error::CommandError, session::Session};
+
+/// The nouns.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at gateways, drain them, put them back
+    #[command(subcommand)]
+    Gateway(gateway::Args),
+    /// Look at all nodes
+    #[command(subcommand)]
+    Node(node::Args),
+    /// Look at what goes on, watch it, cancel it
+    #[command(subcommand)]
+    Operation(operation::Args),
+    /// Create conversations, look at them, change their members
+    #[command(subcommand)]
+    Conversation(conversation::Args),
+    /// Make tokens for users and back ends, and for the control plane
+    #[command(subcommand)]
+    Token(token::Args),
+    /// Who did what, and why
+    Audit(audit::Args),
+    /// Name fleets, and choose one
+    #[command(subcommand)]
+    Context(context::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+}
+
+/// Runs a command; without one, prints the help.
+pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(), CommandError> {
+    match command {
+        None => session.ui.out(&Cli::command().render_help().to_string()),
+        Some(Command::Gateway(args)) => gateway::run(session, args).await,
+        Some(Command::Node(args)) => node::run(session, args).await,
+        Some(Command::Operation(args)) => operation::run(session, args).await,
+        Some(Command::Conversation(args)) => conversation::run(session, args).await,
+        Some(Command::Token(args)) => token::run(session, args).await,
+        Some(Command::Audit(args)) => audit::run(session, args).await,
+        Some(Command::Context(args)) => context::run(session, args),
+        Some(Command::Completions(args)) => completions::run(session, args),
+    }
+}
+
+/// Refuses `--dry-run` where it would be a lie.
+fn no_dry_run(session: &Session, what: &str) -> Result<(), CommandError> {
+    if session.global.dry_run {
+        return Err(CommandError::usage(format!("{what} has no dry run")));
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! `chatctl node`.
+
+use clap::Subcommand;
+use protocol::admin::{Node, NodeStatus};
+
+use crate::{
+    error::CommandError,
+    output::{Cell, Column, Tabular, Tone},
+    session::Session,
+};
+
+/// Look at all nodes
+#[derive(Debug, Subcommand)]
+pub enum Args {
+    /// List gateways and workers
+    List,
+}
+
+impl Tabular for Node {
+    const COLUMNS: &'static [Column] = &[
+        Column("NODE", false),
+        Column("ROLE", false),
+        Column("STATUS", false),
+        Column("DESIRED", false),
+        Column("ACKED", false),
+        Column("LAG", false),
+        Column("TROUBLE", false),
+        Column("ZONE", true),
+        Column("INCARNATION", true),
+        Column("PARTITIONS", true),
+        Column("SOFTWARE", true),
+        Column("NACK", true),
+    ];
+
+    fn row(&self) -> Vec<Cell> {
+        let acked = if self.nack.is_some() { Tone::Bad } else { Tone::Plain };
+        let trouble = if self.trouble.is_empty() { Tone::Plain } else { Tone::Bad };
+        vec![
+            (&self.id).into(),
+            self.role.into(),
+            status(self.status),
+            self.desired_version.into(),
+            Cell::new(self.acked_version, acked),
+            format!("{} / {} ms", self.lag_records, self.lag_ms).into(),
+            Cell::new(&self.trouble, trouble),
+            (&self.zone).into(),
+            self.incarnation.into(),
+            self.partitions.into(),
+            (&self.software).into(),
+            self.nack.as_ref().map_or(String::new(), |nack| format!("{}: {}", nack.version, nack.reason)).into(),
+        ]
+    }
+}
+
+pub(super) fn status(status: NodeStatus) -> Cell {
+    let tone = match status {
+        NodeStatus::Live => Tone::Good,
+        NodeStatus::Lost => Tone::Bad,
+    };
+    Cell::new(status, tone)
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
+    let api = session.api()?;
+    match args {
+        Args::List => session.ui.repeat(async || session.ui.list(&api.nodes().await?)).await,
+    }
+}

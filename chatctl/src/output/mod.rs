@@ -1,0 +1,13 @@
+//! What people and programs see. Results go to stdout, everything else to stderr.
+
+mod progress;
+mod table;
+mod time;
+mod ui;
+
+pub use self::{
+    progress::Progress,
+    table::{Cell, Column, Tabular, Tone},
+    time::format_ms,
+    ui::{Format, Ui},
+};

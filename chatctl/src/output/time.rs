@@ -1,0 +1,22 @@
+//! Times for people: UTC, to the second.
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// A time in ms since the epoch, as `2026-01-31T12:00:00Z`.
+pub fn format_ms(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|time| time.format(&Rfc3339).ok());
+    time.unwrap_or_else(|| format!("{ms} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(format_ms(0), "1970-01-01T00:00:00Z");
+        assert_eq!(format_ms(1_700_000_000_999), "2023-11-14T22:13:20Z");
+        assert_eq!(format_ms(u64::MAX), format!("{} ms", u64::MAX));
+    }
+}

@@ -1,0 +1,199 @@
+//! One contract, both stores.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use chat_control_plane::store::{
+    AuditChain, Change, DesiredRecord, DrainRecord, FIRST_HASH, MemoryStore, NewAudit, NodeRecord, OperationFilter,
+    SqliteStore, Store, StoreError, TokenRecord,
+};
+use protocol::admin::{
+    NodeRole, Operation, OperationEvent, OperationKind, OperationPhase, OperationState, Progress, Role, Token,
+};
+
+fn operation(number: u64, state: OperationState, epoch: u64) -> Operation {
+    Operation {
+        id: format!("op-{number}"),
+        number,
+        epoch,
+        revision: 1,
+        kind: OperationKind::Drain,
+        target: "gw-1".into(),
+        state,
+        phase: OperationPhase::Ordered,
+        progress: Progress::default(),
+        drain: None,
+        reason: "because".into(),
+        who: "ann".into(),
+        created_ms: 1,
+        updated_ms: 2,
+        ended_ms: None,
+        error: None,
+    }
+}
+
+fn put(operation: &Operation) -> Change {
+    Change::Operation(Box::new(operation.clone()))
+}
+
+fn event(sequence: u64) -> OperationEvent {
+    OperationEvent {
+        operation: "op-1".into(),
+        sequence,
+        at_ms: sequence,
+        state: OperationState::Running,
+        phase: OperationPhase::Draining,
+        progress: Progress::default(),
+        message: "going on".into(),
+    }
+}
+
+fn audit(action: &str) -> Change {
+    Change::Audit(NewAudit {
+        at_ms: 5,
+        who: "ann".into(),
+        role: Role::Operator,
+        action: action.into(),
+        target: "gw-1".into(),
+        reason: "🙂 \0 because".into(),
+        before: String::new(),
+        after: String::new(),
+        result: "done".into(),
+    })
+}
+
+async fn operations_and_events(store: &dyn Store) {
+    assert_eq!(store.operations_head().await, Ok(0));
+    let first = operation(1, OperationState::Running, 1);
+    store.commit(vec![put(&first), Change::Event(event(1)), Change::Event(event(2))]).await.unwrap();
+    store.commit(vec![put(&operation(2, OperationState::Failed, 1))]).await.unwrap();
+    store.commit(vec![put(&operation(3, OperationState::Cancelling, 1))]).await.unwrap();
+    assert_eq!(store.operations_head().await, Ok(3));
+    assert_eq!(store.operation("op-1").await, Ok(Some(first.clone())));
+    assert_eq!(store.operation("op-9").await, Ok(None));
+
+    let numbers = async |filter, before, limit| -> Vec<u64> {
+        store.operations(filter, before, limit).await.unwrap().iter().map(|operation| operation.number).collect()
+    };
+    assert_eq!(numbers(OperationFilter::All, u64::MAX, 10).await, [3, 2, 1]);
+    assert_eq!(numbers(OperationFilter::All, 3, 1).await, [2]);
+    assert_eq!(numbers(OperationFilter::Active, u64::MAX, usize::MAX).await, [3, 1]);
+    assert_eq!(numbers(OperationFilter::In(OperationState::Failed), u64::MAX, 10).await, [2]);
+
+    let sequences: Vec<_> = store.events("op-1", 1, 10).await.unwrap().iter().map(|event| event.sequence).collect();
+    assert_eq!(sequences, [2]);
+    assert!(store.events("op-1", u64::MAX, 10).await.unwrap().is_empty());
+    assert!(store.events("op-2", 0, 10).await.unwrap().is_empty());
+}
+
+async fn an_older_epoch_changes_nothing(store: &dyn Store) {
+    let newer = Operation { epoch: 2, ..operation(1, OperationState::Succeeded, 2) };
+    store.commit(vec![put(&newer)]).await.unwrap();
+    let head = store.audit(u64::MAX, 1).await.unwrap();
+    let stale = store.commit(vec![audit("stale"), put(&operation(1, OperationState::Failed, 1))]).await;
+    assert_eq!(stale, Err(StoreError::Superseded("op-1".into())));
+    assert_eq!(store.operation("op-1").await, Ok(Some(newer)));
+    assert_eq!(store.audit(u64::MAX, 1).await.unwrap(), head, "all or nothing");
+    // A number that another control plane took.
+    let twin = Operation { id: "op-1-other".into(), ..operation(1, OperationState::Running, 1) };
+    assert!(matches!(store.commit(vec![put(&twin)]).await, Err(StoreError::Unavailable(_))));
+}
+
+async fn records(store: &dyn Store) {
+    let drain = DrainRecord { operation: "op-1".into(), deadline_ms: 1, rate_per_s: 2 };
+    let desired = DesiredRecord { node: "gw-1".into(), ..DesiredRecord::default() }.next(Some(drain.clone()));
+    let later = desired.next(None);
+    assert_eq!((desired.version, later.version, &later.previous), (1, 2, &Some(drain)));
+    let node = NodeRecord {
+        id: "gw-1".into(),
+        role: NodeRole::Gateway,
+        incarnation: 7,
+        client_url: "ws://a".into(),
+        http_url: "http://a".into(),
+        software: "s".into(),
+        capacity: 3,
+        zone: "z".into(),
+    };
+    store.commit(vec![Change::Desired(desired), Change::Node(node.clone())]).await.unwrap();
+    store.commit(vec![Change::Desired(later.clone())]).await.unwrap();
+    assert_eq!(store.desired().await.unwrap(), [later]);
+    assert_eq!(store.nodes().await.unwrap(), [node]);
+
+    let token = |id: &str, created_ms, revoked_ms| TokenRecord {
+        token: Token {
+            id: id.into(),
+            name: "ann".into(),
+            role: Role::Viewer,
+            created_ms,
+            expires_ms: Some(9),
+            revoked_ms,
+        },
+        hash: format!("hash of {id}"),
+    };
+    store.commit(vec![Change::Token(token("a", 2, None)), Change::Token(token("b", 1, None))]).await.unwrap();
+    store.commit(vec![Change::Token(token("a", 2, Some(8)))]).await.unwrap();
+    assert_eq!(store.tokens().await.unwrap(), [token("b", 1, None), token("a", 2, Some(8))]);
+    assert_eq!(store.token_by_hash("hash of a").await, Ok(Some(token("a", 2, Some(8)))));
+    assert_eq!(store.token_by_hash("a").await, Ok(None));
+}
+
+async fn the_audit_is_a_chain(store: &dyn Store) {
+    let before = store.audit_from(0, 100).await.unwrap().len() as u64;
+    store.commit(vec![audit("one"), audit("two")]).await.unwrap();
+    store.commit(vec![audit("three")]).await.unwrap();
+    let entries = store.audit_from(0, 100).await.unwrap();
+    assert_eq!(entries.len() as u64, before + 3);
+    assert_eq!(entries[0].previous_hash, FIRST_HASH);
+    let check = |entries: &[protocol::admin::AuditEntry]| {
+        let mut chain = AuditChain::default();
+        entries.iter().for_each(|entry| chain.check(entry));
+        chain.verdict()
+    };
+    let verdict = check(&entries);
+    assert!(verdict.intact);
+    assert_eq!((verdict.entries, &verdict.head), (before + 3, &entries.last().unwrap().hash));
+    let newest: Vec<_> = store.audit(before + 3, 2).await.unwrap().into_iter().map(|entry| entry.action).collect();
+    assert_eq!(newest, ["two", "one"]);
+
+    let mut changed = entries.clone();
+    changed[1].who = "eve".into();
+    assert_eq!(check(&changed).broken.as_deref(), Some("entry 2 was changed"));
+    let mut cut = entries.clone();
+    cut.remove(1);
+    assert_eq!(check(&cut).broken.as_deref(), Some("entry 2 is missing: 3 follows 1"));
+    let mut moved = entries;
+    moved[1].action = "one|two".into();
+    moved[1].target = String::new();
+    assert!(!check(&moved).intact);
+}
+
+async fn contract(store: Arc<dyn Store>) {
+    store.ping().await.unwrap();
+    the_audit_is_a_chain(&*store).await;
+    operations_and_events(&*store).await;
+    an_older_epoch_changes_nothing(&*store).await;
+    records(&*store).await;
+}
+
+#[tokio::test]
+async fn memory() {
+    contract(Arc::new(MemoryStore::default())).await;
+}
+
+#[tokio::test]
+async fn sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    contract(Arc::new(store.clone())).await;
+    store.close().await;
+    let again = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(again.operations_head().await, Ok(3), "it outlives the process");
+    the_audit_is_a_chain(&again).await;
+    again.close().await;
+
+    std::fs::write(dir.path().join("foreign.db"), "not a database at all, but long enough to be looked at").unwrap();
+    let foreign = SqliteStore::open(&dir.path().join("foreign.db")).await;
+    assert!(matches!(foreign, Err(StoreError::Corrupt(_))));
+}
