@@ -33,6 +33,10 @@ struct Pages {
     connected: usize,
     reconnects: u64,
     late_syncs: u64,
+    /// Clients that stopped for good.
+    stopped: u64,
+    /// Why the last connection was lost or not made.
+    last_failure: Option<String>,
     latency: Histogram<u64>,
     accept_latency: Histogram<u64>,
 }
@@ -56,6 +60,8 @@ impl Book {
             connected: 0,
             reconnects: 0,
             late_syncs: 0,
+            stopped: 0,
+            last_failure: None,
             latency: histogram(),
             accept_latency: histogram(),
         })))
@@ -112,6 +118,10 @@ impl Book {
         self.0.lock().late_syncs += 1;
     }
 
+    pub(super) fn last_failure(&self) -> String {
+        self.0.lock().last_failure.clone().unwrap_or_else(|| "no attempt has ended".into())
+    }
+
     pub(super) fn progress(&self, clients: usize, to_send: Option<u64>) -> Progress {
         let pages = self.0.lock();
         let so_far = pages.checker.so_far();
@@ -142,6 +152,7 @@ impl Book {
             unanswered: pages.open.len() as u64,
             reconnects: pages.reconnects,
             late_syncs: pages.late_syncs,
+            stopped: pages.stopped,
             latency: Latency::from(&pages.latency),
             accept_latency: Latency::from(&pages.accept_latency),
             seconds,
@@ -173,7 +184,9 @@ impl Observer for Witness {
     fn on(&self, event: &Event) {
         match event {
             Event::Connected { session_version, .. } => self.connected(*session_version),
-            Event::Disconnected { .. } | Event::Fatal(_) => self.disconnected(),
+            Event::Disconnected { .. } => self.disconnected(),
+            Event::Reconnecting { why, .. } => self.book.0.lock().last_failure = Some(why.clone()),
+            Event::Fatal(fatal) => self.stopped(fatal.to_string()),
             Event::Shown(message) => self.shown(message),
             Event::Accepted { key, conversation, message_id, .. } => self.accepted(*key, conversation, *message_id),
             Event::Refused { key, error } => self.refused(*key, error.code, error.conversation.as_deref()),
@@ -196,6 +209,13 @@ impl Witness {
         let mut pages = self.book.0.lock();
         let was = std::mem::take(&mut self.state.lock().connected);
         pages.connected -= usize::from(was);
+    }
+
+    fn stopped(&self, why: String) {
+        self.disconnected();
+        let mut pages = self.book.0.lock();
+        pages.stopped += 1;
+        pages.last_failure = Some(why);
     }
 
     fn shown(&self, message: &MessageFrame) {

@@ -62,7 +62,8 @@ impl Crowd {
         while self.book.connected() < to_connect {
             if Instant::now() >= deadline {
                 let (connected, seconds) = (self.book.connected(), CONNECT_PATIENCE.as_secs());
-                return Err(SwarmError::NotConnected { connected, clients: to_connect, seconds });
+                let why = self.book.last_failure();
+                return Err(SwarmError::NotConnected { connected, clients: to_connect, seconds, why });
             }
             self.unless_cancelled(sleep(TICK)).await?;
         }

@@ -67,7 +67,7 @@ pub enum SwarmError {
     #[error(transparent)]
     Create(#[from] CreateError),
     /// The clients did not get in.
-    #[error("only {connected} of {clients} clients got a connection within {seconds} s")]
+    #[error("only {connected} of {clients} clients got a connection within {seconds} s: {why}")]
     NotConnected {
         /// How many did.
         connected: usize,
@@ -75,6 +75,8 @@ pub enum SwarmError {
         clients: usize,
         /// How long was waited.
         seconds: u64,
+        /// The last failure.
+        why: String,
     },
     /// Cancelled before the first message.
     #[error("cancelled before the first message")]

@@ -78,6 +78,8 @@ pub struct Outcome {
     pub reconnects: u64,
     /// Clients that had to ask for the end of a conversation: a live message at its very end was not pushed to them.
     pub late_syncs: u64,
+    /// Clients that stopped for good: superseded, or their tokens refused.
+    pub stopped: u64,
     /// From send to shown at another client.
     pub latency: Latency,
     /// From send to `accepted`.
@@ -101,6 +103,7 @@ pub(super) struct Rest {
     pub(super) unanswered: u64,
     pub(super) reconnects: u64,
     pub(super) late_syncs: u64,
+    pub(super) stopped: u64,
     pub(super) latency: Latency,
     pub(super) accept_latency: Latency,
     pub(super) seconds: f64,
@@ -123,6 +126,7 @@ impl Outcome {
             out_of_order: verdict.out_of_order,
             reconnects: rest.reconnects,
             late_syncs: rest.late_syncs,
+            stopped: rest.stopped,
             latency: rest.latency,
             accept_latency: rest.accept_latency,
             seconds: rest.seconds,

@@ -109,6 +109,18 @@ async fn what_cannot_be_run_is_refused() {
     assert!(error.to_string().contains("group size"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn clients_that_cannot_get_in_say_why() {
+    let mut fleet = FakeFleet::new(1, Faults::default()).fleet();
+    // Nobody listens on port 1.
+    fleet.connect = std::sync::Arc::new(crate::TcpConnect::new(["ws://127.0.0.1:1"]).unwrap());
+    let error = run(fleet, RunConfig::new("load", 4)).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("only 0 of 4 clients got a connection within 60 s: cannot reach ws://127.0.0.1:1: "),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_seed_replays() {
     let outcome = |seed| {
