@@ -46,8 +46,11 @@ pub trait Dial<Out, In>: Send + Sync + 'static {
 /// The in-process adapter: who listens where. `Out` is what the dialling side sends.
 #[derive(Debug)]
 pub struct Switchboard<Out, In> {
-    listeners: Arc<Mutex<HashMap<String, mpsc::Sender<Duplex<In, Out>>>>>,
+    listeners: Arc<Mutex<Listeners<Out, In>>>,
 }
+
+/// By address: where to hand the far end of a new stream.
+type Listeners<Out, In> = HashMap<String, mpsc::Sender<Duplex<In, Out>>>;
 
 impl<Out, In> Clone for Switchboard<Out, In> {
     fn clone(&self) -> Self {

@@ -1,6 +1,8 @@
 //! The generated code in `src/generated` is what `proto/` says. It is checked in so that no build needs a proto
 //! compiler. After a change of a .proto file run: `UPDATE=1 cargo test -p chatfleet-protocol --test generated`
 
+#![allow(clippy::unwrap_used)]
+
 use std::{env, fs, path::Path};
 
 #[test]
