@@ -13,8 +13,10 @@ pub mod context;
 mod duration;
 pub mod error;
 pub mod gateway_api;
+mod logging;
 pub mod output;
 mod session;
+mod signals;
 mod sse;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -36,6 +38,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let session = Session::new(cli.global);
+    let quietest = match cli.command {
+        Some(commands::Command::Dev(_)) => logging::Quietest::Warn,
+        _ => logging::Quietest::Error,
+    };
+    logging::init(quietest, session.global.verbose, session.ui.has_color());
     let done = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(commands::run(&session, cli.command)),
         Err(error) => Err(error::CommandError::failed(format!("cannot start the async runtime: {error}"))),

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod completions;
 pub mod context;
 pub mod conversation;
+pub mod dev;
 pub mod gateway;
 pub mod node;
 pub mod operation;
@@ -16,6 +17,8 @@ use crate::{cli::Cli, error::CommandError, session::Session};
 /// The nouns.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start a whole fleet in this process
+    Dev(dev::Args),
     /// Look at gateways, drain them, put them back
     #[command(subcommand)]
     Gateway(gateway::Args),
@@ -44,6 +47,7 @@ pub enum Command {
 pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(), CommandError> {
     match command {
         None => session.ui.out(&Cli::command().render_help().to_string()),
+        Some(Command::Dev(args)) => dev::run(session, args).await,
         Some(Command::Gateway(args)) => gateway::run(session, args).await,
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
