@@ -6,6 +6,7 @@
 //! - [`output`]: tables, JSON, YAML, progress; questions to the person in front.
 //! - [`error`]: what went wrong, what to try, and the exit code.
 
+mod access;
 pub mod api;
 mod cli;
 pub mod commands;

@@ -8,6 +8,7 @@ pub mod dev;
 pub mod gateway;
 pub mod node;
 pub mod operation;
+pub mod swarm;
 pub mod token;
 
 use clap::{CommandFactory as _, Subcommand};
@@ -31,6 +32,9 @@ pub enum Command {
     /// Create conversations, look at them, change their members
     #[command(subcommand)]
     Conversation(conversation::Args),
+    /// Many clients at once: replay a chat log, or make load
+    #[command(subcommand)]
+    Swarm(swarm::Args),
     /// Make tokens for users and back ends, and for the control plane
     #[command(subcommand)]
     Token(token::Args),
@@ -52,6 +56,7 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
         Some(Command::Conversation(args)) => conversation::run(session, args).await,
+        Some(Command::Swarm(args)) => swarm::run(session, args).await,
         Some(Command::Token(args)) => token::run(session, args).await,
         Some(Command::Audit(args)) => audit::run(session, args).await,
         Some(Command::Context(args)) => context::run(session, args),
