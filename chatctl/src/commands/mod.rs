@@ -1,6 +1,7 @@
 //! One file a noun. A new noun is a file and two lines here.
 
 pub mod audit;
+pub mod chat;
 pub mod completions;
 pub mod context;
 pub mod conversation;
@@ -20,6 +21,8 @@ use crate::{cli::Cli, error::CommandError, session::Session};
 pub enum Command {
     /// Start a whole fleet in this process
     Dev(dev::Args),
+    /// Talk in a conversation
+    Chat(chat::Args),
     /// Look at gateways, drain them, put them back
     #[command(subcommand)]
     Gateway(gateway::Args),
@@ -52,6 +55,7 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
     match command {
         None => session.ui.out(&Cli::command().render_help().to_string()),
         Some(Command::Dev(args)) => dev::run(session, args).await,
+        Some(Command::Chat(args)) => chat::run(session, args).await,
         Some(Command::Gateway(args)) => gateway::run(session, args).await,
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
