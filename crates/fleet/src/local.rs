@@ -165,8 +165,10 @@ async fn open(options: &FleetOptions) -> Result<Stores, FleetError> {
     let directory = SqliteDirectory::open(&data.join("directory.sqlite")).await?;
     let control = SqliteStore::open(&data.join("control.sqlite")).await;
     let control = control.map_err(|error| StoreError::corrupt("control-plane store", error))?;
-    let secrets = Secrets::load_or_make(&data.join("secrets.json"))
-        .map_err(|source| FleetError::Io { what: "read the secrets of the data directory", source })?;
+    let secrets = Secrets::load_or_make(&data.join("secrets.json")).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => StoreError::corrupt("secrets.json", source).into(),
+        _ => FleetError::Io { what: "read secrets.json of the data directory", source },
+    })?;
     Ok(Stores { data, temporary, disk, directory, control, secrets })
 }
 

@@ -26,7 +26,7 @@ pub(super) fn of(fleet: &LocalFleet) -> Context {
 
 /// Writes the context and makes it current; true when chatctl will find the fleet by itself. A fleet that runs is worth
 /// more than its context: what goes wrong here is only a warning.
-pub(super) fn announce(session: &Session, context: Context) -> bool {
+pub(super) fn announce(session: &Session, context: &Context) -> bool {
     match write(context) {
         Ok(before) => {
             if let Some(before) = before {
@@ -48,7 +48,7 @@ pub(super) fn announce(session: &Session, context: Context) -> bool {
 }
 
 /// Gives the context that was current before, if that was another.
-fn write(context: Context) -> Result<Option<String>, CommandError> {
+fn write(context: &Context) -> Result<Option<String>, CommandError> {
     let mut file = ContextFile::load()?;
     if let Some(other) = file.contexts.get(NAME).filter(|one| one.production || !is_local(&one.control_plane)) {
         return Err(CommandError::failed(format!(
@@ -56,7 +56,7 @@ fn write(context: Context) -> Result<Option<String>, CommandError> {
             other.control_plane
         )));
     }
-    file.set(NAME, context);
+    file.set(NAME, context.clone());
     let before = file.current.replace(NAME.to_owned()).filter(|before| before != NAME);
     file.save()?;
     Ok(before)

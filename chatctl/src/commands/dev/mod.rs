@@ -100,11 +100,12 @@ async fn serve(
     began: Instant,
 ) -> Result<(), CommandError> {
     let context = context::of(fleet);
+    // Before the ready file: who waits for that one may use chatctl at once.
+    let announced = context::announce(session, &context);
     let file = match &args.ready_file {
         Some(path) => Some(ReadyFile::write(path, fleet, &context, args.allow_faults)?),
         None => None,
     };
-    let announced = context::announce(session, context);
     welcome::say(session, fleet, place, announced, began.elapsed())?;
     signals.next().await;
     session.ui.note("stopping: clients are closed and what was accepted is finished; again to stop at once");
