@@ -1,6 +1,6 @@
 //! `kill -9` in the middle of a replay, and a restart on the same directory and ports.
 
-use crate::support::{Dev, Home, logs};
+use crate::support::{BUSY, Dev, Home, logs};
 
 /// Starts a fleet on ports in a row that nobody has: a restart must come back to the same ones.
 async fn on_fixed_ports(home: &Home) -> (Dev, String) {
@@ -18,6 +18,7 @@ async fn on_fixed_ports(home: &Home) -> (Dev, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_accepted_is_lost() {
+    let _busy = BUSY.lock().await;
     let home = Home::new();
     let Some(log) = logs().pop() else { return };
     let (mut dev, port) = on_fixed_ports(&home).await;

@@ -10,11 +10,15 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    sync::Mutex,
     time::{Instant, sleep, timeout},
 };
 
 /// Nothing a test waits for may take longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Held by tests that keep both cores busy: beside each other they would measure each other's patience.
+pub(crate) static BUSY: Mutex<()> = Mutex::const_new(());
 
 /// A config directory, a data directory and whatever else a run leaves.
 pub(crate) struct Home(tempfile::TempDir);
