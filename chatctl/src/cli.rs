@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, Parser};
+use clap_complete::ArgValueCompleter;
 
-use crate::{commands::Command, duration::parse_duration, output::Format};
+use crate::{commands::Command, complete, duration::parse_duration, output::Format};
 
 /// Drives a chat fleet: look at it, steer it, watch what it does.
 ///
@@ -26,7 +27,7 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The fleet to talk to [default: the current context]
-    #[arg(long, global = true, env = "CHATCTL_CONTEXT", value_name = "NAME")]
+    #[arg(long, global = true, env = "CHATCTL_CONTEXT", value_name = "NAME", add = ArgValueCompleter::new(complete::contexts))]
     pub context: Option<String>,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]

@@ -10,6 +10,7 @@ mod access;
 pub mod api;
 mod cli;
 pub mod commands;
+mod complete;
 pub mod context;
 mod duration;
 pub mod error;
@@ -31,6 +32,7 @@ pub use self::{
 
 /// Parses, runs, and gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    complete::answer_shell();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

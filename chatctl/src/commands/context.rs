@@ -1,9 +1,11 @@
 //! `chatctl context`.
 
 use clap::Subcommand;
+use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 
 use crate::{
+    complete,
     context::{Context, ContextFile, Jwt, unknown},
     error::CommandError,
     output::{Cell, Column, Tabular, Tone},
@@ -18,11 +20,13 @@ pub enum Args {
     /// Make a context the current one
     Use {
         /// The context
+        #[arg(add = ArgValueCompleter::new(complete::contexts))]
         name: String,
     },
     /// Show a context; secrets are hidden
     Show {
         /// The context [default: the one in use]
+        #[arg(add = ArgValueCompleter::new(complete::contexts))]
         name: Option<String>,
     },
     /// Add a context, or change what is given
@@ -30,6 +34,7 @@ pub enum Args {
     /// Forget a context
     Remove {
         /// The context
+        #[arg(add = ArgValueCompleter::new(complete::contexts))]
         name: String,
     },
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use clap_complete::ArgValueCompleter;
 use protocol::admin::{DrainPreview, DrainRequest, Gateway, GatewayPhase};
 
 use super::{no_dry_run, node::status, operation};
 use crate::{
     api::Api,
+    complete,
     duration::parse_duration,
     error::{CommandError, Kind},
     output::{Cell, Column, Tabular, Tone},
@@ -22,6 +24,7 @@ pub enum Args {
     /// Show one gateway
     Show {
         /// The gateway
+        #[arg(add = ArgValueCompleter::new(complete::gateways))]
         gateway: String,
     },
     /// Move every connection of a gateway elsewhere
@@ -33,6 +36,7 @@ pub enum Args {
     /// Put a drained gateway back into service
     Undrain {
         /// The gateway
+        #[arg(add = ArgValueCompleter::new(complete::gateways))]
         gateway: String,
     },
 }
@@ -41,6 +45,7 @@ pub enum Args {
 #[derive(Debug, clap::Args)]
 pub struct DrainArgs {
     /// The gateway
+    #[arg(add = ArgValueCompleter::new(complete::gateways))]
     gateway: String,
     /// After this, what is left is closed [default: 30s]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use clap_complete::ArgValueCompleter;
 use futures_util::StreamExt as _;
 use protocol::admin::{Operation, OperationEvent, OperationState};
 use tokio::time::{sleep, timeout};
@@ -10,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::no_dry_run;
 use crate::{
     api::Api,
+    complete,
     error::{CommandError, Kind},
     output::{Cell, Column, Progress, Tabular, Tone, format_ms},
     session::Session,
@@ -36,6 +38,7 @@ pub enum Args {
     /// Show one operation
     Show {
         /// The operation
+        #[arg(add = ArgValueCompleter::new(complete::operations))]
         operation: String,
     },
     /// Watch an operation to its end
@@ -43,11 +46,13 @@ pub enum Args {
     /// Ctrl-C ends the watching, not the operation. Exit code 0 only when the operation succeeded.
     Watch {
         /// The operation
+        #[arg(add = ArgValueCompleter::new(complete::operations))]
         operation: String,
     },
     /// Cancel an operation: it undoes what it did
     Cancel {
         /// The operation
+        #[arg(add = ArgValueCompleter::new(complete::operations))]
         operation: String,
     },
 }
