@@ -59,6 +59,11 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("{} seeds, {} failed{}", args.count, failed.len(), failed.iter().map(|s| format!(" {s}")).collect::<String>());
+    println!(
+        "{} seeds, {} failed{}",
+        args.count,
+        failed.len(),
+        failed.iter().map(|s| format!(" {s}")).collect::<String>()
+    );
     if failed.is_empty() && args.plant.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -183,12 +183,14 @@ impl LocalFleet {
         let port = |n: u16| if options.port == 0 { 0 } else { options.port.saturating_add(n) };
         let control_listener = listen(SocketAddr::new(options.bind, port(0)))?;
         let count = options.gateways as u16;
-        let listeners = (1..=count).map(|n| listen(SocketAddr::new(options.bind, port(n)))).collect::<Result<Vec<_>, _>>()?;
+        let listeners =
+            (1..=count).map(|n| listen(SocketAddr::new(options.bind, port(n)))).collect::<Result<Vec<_>, _>>()?;
         let stores = open(&options).await?;
         let capacity = capacity(&options);
         let clock = Clock::System;
         let incarnation = clock.now_ms();
-        let (links, nodes) = (Switchboard::<WorkerFrame, GatewayFrame>::default(), Switchboard::<NodeFrame, ControlFrame>::default());
+        let (links, nodes) =
+            (Switchboard::<WorkerFrame, GatewayFrame>::default(), Switchboard::<NodeFrame, ControlFrame>::default());
 
         let local = |source| FleetError::Io { what: "read a local address", source };
         let control_address = control_listener.local_addr().map_err(local)?;
@@ -206,7 +208,12 @@ impl LocalFleet {
             directory: Arc::new(stores.directory.clone()),
         };
         let worker = ports.worker("worker-1", links.clone());
-        let agents = Agents { dial: Arc::new(nodes), stop: CancellationToken::new(), tasks: TaskTracker::new(), seed: incarnation };
+        let agents = Agents {
+            dial: Arc::new(nodes),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            seed: incarnation,
+        };
         agents.spawn(Arc::new(WorkerNode::new(&worker, incarnation)), Some(stores.data.join("worker-1.desired")));
         let mut gateways = Vec::new();
         for (n, listener) in listeners.into_iter().enumerate() {
@@ -242,12 +249,15 @@ impl LocalFleet {
     async fn ready(&self) -> Result<(), FleetError> {
         let deadline = Instant::now() + READY_DEADLINE;
         loop {
-            let waits = self.gateways.iter().find_map(|one| one.gateway.readiness().err().filter(|why| *why != "draining"));
+            let waits =
+                self.gateways.iter().find_map(|one| one.gateway.readiness().err().filter(|why| *why != "draining"));
             let known = self.control.nodes().len() > self.gateways.len();
             match waits {
                 None if known => return Ok(()),
                 _ if Instant::now() < deadline => sleep(READY_POLL).await,
-                waits => return Err(FleetError::NotReady(waits.unwrap_or("the control plane does not know all nodes"))),
+                waits => {
+                    return Err(FleetError::NotReady(waits.unwrap_or("the control plane does not know all nodes")));
+                }
             }
         }
     }
@@ -342,8 +352,7 @@ struct Agents {
 
 impl Agents {
     fn spawn(&self, node: Arc<dyn Node>, state_file: Option<PathBuf>) {
-        let agent =
-            run_node(node, self.dial.clone(), CONTROL.to_owned(), state_file, self.seed, self.stop.clone());
+        let agent = run_node(node, self.dial.clone(), CONTROL.to_owned(), state_file, self.seed, self.stop.clone());
         self.tasks.spawn(agent);
     }
 }

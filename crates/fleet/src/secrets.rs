@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use rand::{Rng as _, rngs::OsRng, TryRngCore as _};
+use rand::{Rng as _, TryRngCore as _, rngs::OsRng};
 use serde::{Deserialize, Serialize};
 
 /// What a local fleet signs and checks with.

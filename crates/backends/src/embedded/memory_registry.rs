@@ -50,8 +50,13 @@ pub struct MemoryRegistry {
 }
 
 impl MemoryRegistry {
-    /// Forgets every session (not the leases), as a registry that restarts does.
+    /// Forgets everything, as a registry that restarts empty does.
     pub fn flush(&self) {
+        *self.state.lock() = State::default();
+    }
+
+    /// Forgets every session and keeps the leases: some entries were evicted.
+    pub fn evict_sessions(&self) {
         self.state.lock().users.clear();
     }
 }
@@ -80,23 +85,32 @@ impl Registry for MemoryRegistry {
         Ok(Registered { session_version, previous })
     }
 
-    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<u64>> {
-        let expires = Instant::now() + ENTRY_TTL;
+    async fn refresh(
+        &self,
+        gateway: &NodeId,
+        incarnation: u64,
+        sessions: &[Session],
+    ) -> StoreResult<Vec<Option<u64>>> {
+        let now = Instant::now();
+        let expires = now + ENTRY_TTL;
         let mut state = self.state.lock();
         let mut versions = Vec::with_capacity(sessions.len());
         for session in sessions {
             let route = Route { gateway: gateway.clone(), incarnation, session_version: session.session_version };
             let entries = state.users.entry(session.user.clone()).or_default();
             let version = match entries.iter_mut().find(|entry| entry.device == session.device) {
-                Some(entry) if entry.route.session_version > session.session_version => entry.route.session_version,
+                Some(entry) if entry.route.session_version > session.session_version => {
+                    Some(entry.route.session_version)
+                }
                 Some(entry) => {
+                    let counted = entry.route == route && entry.expires > now;
                     entry.route = route;
                     entry.expires = expires;
-                    session.session_version
+                    counted.then_some(session.session_version)
                 }
                 None => {
                     entries.push(Entry { device: session.device.clone(), route, expires });
-                    session.session_version
+                    None
                 }
             };
             versions.push(version);

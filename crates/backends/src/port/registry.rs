@@ -80,9 +80,14 @@ pub trait Registry: Send + Sync + 'static {
         now_ms: u64,
     ) -> StoreResult<Registered>;
 
-    /// Keeps sessions of one gateway alive. One that the registry forgot is entered again under its version. Returns,
-    /// for each, the version that is registered now.
-    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<u64>>;
+    /// Keeps sessions of one gateway alive. Returns, for each, the version that was registered: `None` when the registry
+    /// had forgotten it, and then it is entered again. What was sent in between passed that session by.
+    async fn refresh(
+        &self,
+        gateway: &NodeId,
+        incarnation: u64,
+        sessions: &[Session],
+    ) -> StoreResult<Vec<Option<u64>>>;
 
     /// Removes a session, unless a newer one took its place.
     async fn unregister(&self, session: &Session) -> StoreResult<()>;

@@ -141,7 +141,11 @@ impl Faults {
     }
 
     async fn forget(&mut self, world: &mut World) {
-        match self.rng.random_range(0..3) {
+        match self.rng.random_range(0..4) {
+            3 => {
+                self.say("the registry evicts every session".into());
+                world.registry.evict_sessions();
+            }
             0 => {
                 self.say("the caches are flushed".into());
                 world.recent.flush();

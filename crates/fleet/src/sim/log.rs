@@ -80,7 +80,11 @@ impl SimLog {
             let mut state = self.state.lock();
             let entries = state.durable.entry(one.slot).or_default();
             let first = entries.len() as u64;
-            entries.extend(one.payloads.into_iter().zip(first..).map(|(payload, offset)| Entry { offset, time_ms, payload }));
+            entries.extend(one.payloads.into_iter().zip(first..).map(|(payload, offset)| Entry {
+                offset,
+                time_ms,
+                payload,
+            }));
             drop(state);
             // Who asked may be gone.
             let _ = one.done.send(Ok(first));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backends::port::{
     Added, Appending, Beat, Consumer, ConsumerEvent, Conversation, Created, Directory, Entry, GatewayLease, Head, Log,
-    Membership, Messages, Presence, PresenceState, Recent, Registered, Registry, Remembered, Removed, RouteHit, Route,
+    Membership, Messages, Presence, PresenceState, Recent, Registered, Registry, Remembered, Removed, Route, RouteHit,
     Session, StoreError, StoreResult, StoredMessage, Topic,
 };
 use bytes::Bytes;
@@ -124,7 +124,7 @@ behind! { Recent, "recent":
 
 behind! { Registry, "registry":
     fn register(user: &UserId, device: &DeviceId, gateway: &NodeId, incarnation: u64, now_ms: u64) -> Registered;
-    fn refresh(gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> Vec<u64>;
+    fn refresh(gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> Vec<Option<u64>>;
     fn unregister(session: &Session) -> ();
     fn routes(users: &[UserId]) -> Vec<RouteHit>;
     fn devices(user: &UserId) -> Vec<(DeviceId, Route)>;

@@ -66,7 +66,11 @@ impl Net {
 
     fn gateways(&self) -> Vec<(String, Host)> {
         let hosts = self.hosts.lock();
-        hosts.iter().filter(|(_, host)| host.gateway.is_some()).map(|(name, host)| (name.clone(), host.clone())).collect()
+        hosts
+            .iter()
+            .filter(|(_, host)| host.gateway.is_some())
+            .map(|(name, host)| (name.clone(), host.clone()))
+            .collect()
     }
 }
 
@@ -126,7 +130,8 @@ impl Connect for SimConnect {
         let (net, name) = (self.net.clone(), self.name.clone());
         Box::pin(async move {
             let all = net.gateways();
-            let others: Vec<_> = all.iter().filter(|(name, _)| Some(name.as_str()) != attempt.avoid.as_deref()).collect();
+            let others: Vec<_> =
+                all.iter().filter(|(name, _)| Some(name.as_str()) != attempt.avoid.as_deref()).collect();
             let choice = if others.is_empty() { all.iter().collect() } else { others };
             let unreachable = |gateway: &str| ConnectError::Unreachable {
                 gateway: Arc::from(gateway),
