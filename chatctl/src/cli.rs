@@ -55,4 +55,7 @@ pub struct Global {
     /// No colours (as the variable NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Log more on stderr; may be given again (RUST_LOG decides more finely)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }

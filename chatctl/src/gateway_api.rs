@@ -50,6 +50,19 @@ impl GatewayApi {
         Ok(Self { client: client()?, urls, token })
     }
 
+    /// Finds out whether any gateway can be reached at all, whatever it says.
+    pub async fn reach(&self) -> Result<(), CommandError> {
+        let mut unreachable = CommandError::usage("no gateway is known");
+        for url in &self.urls {
+            let answer = self.client.get(format!("{url}/healthz")).timeout(CALL_DEADLINE).send().await;
+            match answer {
+                Ok(_) => return Ok(()),
+                Err(error) => unreachable = CommandError::from_transport(WHAT, url, &error),
+            }
+        }
+        Err(unreachable)
+    }
+
     async fn call(
         &self,
         method: Method,

@@ -6,6 +6,7 @@
 //! - [`output`]: tables, JSON, YAML, progress; questions to the person in front.
 //! - [`error`]: what went wrong, what to try, and the exit code.
 
+mod access;
 pub mod api;
 mod cli;
 pub mod commands;
@@ -13,8 +14,10 @@ pub mod context;
 mod duration;
 pub mod error;
 pub mod gateway_api;
+mod logging;
 pub mod output;
 mod session;
+mod signals;
 mod sse;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -36,6 +39,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let session = Session::new(cli.global);
+    let quietest = match cli.command {
+        Some(commands::Command::Dev(_)) => logging::Quietest::Warn,
+        _ => logging::Quietest::Error,
+    };
+    logging::init(quietest, session.global.verbose, session.ui.has_color());
     let done = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(commands::run(&session, cli.command)),
         Err(error) => Err(error::CommandError::failed(format!("cannot start the async runtime: {error}"))),

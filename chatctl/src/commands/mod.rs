@@ -1,12 +1,15 @@
 //! One file a noun. A new noun is a file and two lines here.
 
 pub mod audit;
+pub mod chat;
 pub mod completions;
 pub mod context;
 pub mod conversation;
+pub mod dev;
 pub mod gateway;
 pub mod node;
 pub mod operation;
+pub mod swarm;
 pub mod token;
 
 use clap::{CommandFactory as _, Subcommand};
@@ -16,6 +19,10 @@ use crate::{cli::Cli, error::CommandError, session::Session};
 /// The nouns.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start a whole fleet in this process
+    Dev(dev::Args),
+    /// Talk in a conversation
+    Chat(chat::Args),
     /// Look at gateways, drain them, put them back
     #[command(subcommand)]
     Gateway(gateway::Args),
@@ -28,6 +35,9 @@ pub enum Command {
     /// Create conversations, look at them, change their members
     #[command(subcommand)]
     Conversation(conversation::Args),
+    /// Many clients at once: replay a chat log, or make load
+    #[command(subcommand)]
+    Swarm(swarm::Args),
     /// Make tokens for users and back ends, and for the control plane
     #[command(subcommand)]
     Token(token::Args),
@@ -44,10 +54,13 @@ pub enum Command {
 pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(), CommandError> {
     match command {
         None => session.ui.out(&Cli::command().render_help().to_string()),
+        Some(Command::Dev(args)) => dev::run(session, args).await,
+        Some(Command::Chat(args)) => chat::run(session, args).await,
         Some(Command::Gateway(args)) => gateway::run(session, args).await,
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
         Some(Command::Conversation(args)) => conversation::run(session, args).await,
+        Some(Command::Swarm(args)) => swarm::run(session, args).await,
         Some(Command::Token(args)) => token::run(session, args).await,
         Some(Command::Audit(args)) => audit::run(session, args).await,
         Some(Command::Context(args)) => context::run(session, args),

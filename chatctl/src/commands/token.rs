@@ -84,7 +84,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
     match args {
         Args::User { name, ttl } => {
             UserId::parse(&name).map_err(|error| CommandError::usage(format!("user {name:?} {error}")))?;
-            let token = sign(&session.context()?.1, &name, None, ttl)?;
+            let token = sign_user(&session.context()?.1, &name, ttl)?;
             session.ui.say(&token, &serde_json::json!({ "token": token }))
         }
         Args::Service { ttl } => {
@@ -120,6 +120,11 @@ struct Claims<'a> {
 /// Signs a token with role `service`.
 pub(crate) fn sign_service(context: &Context, ttl: Duration) -> Result<String, CommandError> {
     sign(context, "service", Some("service"), ttl)
+}
+
+/// Signs a user's token.
+pub(crate) fn sign_user(context: &Context, user: &str, ttl: Duration) -> Result<String, CommandError> {
+    sign(context, user, None, ttl)
 }
 
 fn sign(context: &Context, sub: &str, role: Option<&str>, ttl: Duration) -> Result<String, CommandError> {

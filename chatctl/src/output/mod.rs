@@ -1,13 +1,15 @@
 //! What people and programs see. Results go to stdout, everything else to stderr.
 
+mod number;
 mod progress;
 mod table;
 mod time;
 mod ui;
 
 pub use self::{
+    number::thousands,
     progress::Progress,
     table::{Cell, Column, Tabular, Tone},
-    time::format_ms,
+    time::{format_ms, time_of_day},
     ui::{Format, Ui},
 };

@@ -9,6 +9,12 @@ pub fn format_ms(ms: u64) -> String {
     time.unwrap_or_else(|| format!("{ms} ms"))
 }
 
+/// The time of day of a time in ms since the epoch, as `12:00:00`.
+pub fn time_of_day(ms: u64) -> String {
+    let s = ms / 1_000 % 86_400;
+    format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -17,6 +23,7 @@ mod tests {
     fn times_are_utc() {
         assert_eq!(format_ms(0), "1970-01-01T00:00:00Z");
         assert_eq!(format_ms(1_700_000_000_999), "2023-11-14T22:13:20Z");
+        assert_eq!((time_of_day(0), time_of_day(1_700_000_000_999)), ("00:00:00".into(), "22:13:20".into()));
         assert_eq!(format_ms(u64::MAX), format!("{} ms", u64::MAX));
     }
 }

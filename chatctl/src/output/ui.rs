@@ -57,6 +57,11 @@ impl Ui {
         self.format
     }
 
+    /// True when colours are wanted and have a place on stdout.
+    pub fn has_color(&self) -> bool {
+        self.has_color
+    }
+
     /// True when a progress bar has a place: a terminal, and a person reads it.
     pub fn has_progress(&self) -> bool {
         matches!(self.format, Format::Table | Format::Wide) && io::stderr().is_terminal()

@@ -9,6 +9,8 @@ mod secrets;
 #[cfg(feature = "simulation")]
 pub mod sim;
 
+pub use backends::embedded::DataDirError;
+pub use gateway::Limits;
 pub use listen::ListenError;
 pub use local::{FleetError, FleetOptions, LocalFleet, RunningGateway};
 pub use secrets::Secrets;

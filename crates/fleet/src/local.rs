@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
 };
@@ -24,10 +24,7 @@ use protocol::{
     link::{GatewayFrame, WorkerFrame},
     node::{ControlFrame, NodeFrame},
 };
-use tokio::{
-    net::TcpListener,
-    time::{Duration, Instant, sleep, timeout},
-};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use workers::{Role, Worker, WorkerConfig, WorkerNode};
 
@@ -111,6 +108,11 @@ impl RunningGateway {
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
     }
+
+    /// Why it may not take clients, but for a drain that somebody ordered before a restart.
+    fn trouble(&self) -> Option<&'static str> {
+        self.gateway.readiness().err().filter(|why| *why != "draining")
+    }
 }
 
 /// A running fleet. [`LocalFleet::shutdown`] ends it in order.
@@ -123,6 +125,8 @@ pub struct LocalFleet {
     pub secrets: Secrets,
     /// Connections that each gateway takes, as far as the process may open files.
     pub capacity: usize,
+    /// Files that the process may open.
+    pub open_files: u64,
     control: ControlPlane,
     worker: Worker,
     disk: Arc<Disk>,
@@ -161,19 +165,21 @@ async fn open(options: &FleetOptions) -> Result<Stores, FleetError> {
     let directory = SqliteDirectory::open(&data.join("directory.sqlite")).await?;
     let control = SqliteStore::open(&data.join("control.sqlite")).await;
     let control = control.map_err(|error| StoreError::corrupt("control-plane store", error))?;
-    let secrets = Secrets::load_or_make(&data.join("secrets.json"))
-        .map_err(|source| FleetError::Io { what: "read the secrets of the data directory", source })?;
+    let secrets = Secrets::load_or_make(&data.join("secrets.json")).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => StoreError::corrupt("secrets.json", source).into(),
+        _ => FleetError::Io { what: "read secrets.json of the data directory", source },
+    })?;
     Ok(Stores { data, temporary, disk, directory, control, secrets })
 }
 
-/// Raises the soft limit of open files to the hard one; returns how many connections each gateway may take.
-fn capacity(options: &FleetOptions) -> usize {
+/// Raises the soft limit of open files to the hard one; returns it, and how many connections each gateway may take.
+fn capacity(options: &FleetOptions) -> (u64, usize) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
     // In one process all gateways share the files.
     let share = files.saturating_sub(FILES_RESERVED) as usize / options.gateways.max(1);
     let capacity = options.limits.connections.min(share);
     tracing::info!(files, capacity, gateways = options.gateways, "capacity follows from the open-files limit");
-    capacity
+    (files, capacity)
 }
 
 impl LocalFleet {
@@ -186,14 +192,14 @@ impl LocalFleet {
         let listeners =
             (1..=count).map(|n| listen(SocketAddr::new(options.bind, port(n)))).collect::<Result<Vec<_>, _>>()?;
         let stores = open(&options).await?;
-        let capacity = capacity(&options);
+        let (open_files, capacity) = capacity(&options);
         let clock = Clock::System;
         let incarnation = clock.now_ms();
         let (links, nodes) =
             (Switchboard::<WorkerFrame, GatewayFrame>::default(), Switchboard::<NodeFrame, ControlFrame>::default());
 
         let local = |source| FleetError::Io { what: "read a local address", source };
-        let control_address = control_listener.local_addr().map_err(local)?;
+        let control_address = dialable(control_listener.local_addr().map_err(local)?);
         let config = ControlPlaneConfig { admin_token: stores.secrets.admin_token.clone(), clock, seed: incarnation };
         let control = ControlPlane::start(config, Arc::new(stores.control), nodes.listen(CONTROL)).await?;
         control.serve(control_listener).map_err(local)?;
@@ -216,22 +222,33 @@ impl LocalFleet {
         };
         agents.spawn(Arc::new(WorkerNode::new(&worker, incarnation)), Some(stores.data.join("worker-1.desired")));
         let mut gateways = Vec::new();
-        for (n, listener) in listeners.into_iter().enumerate() {
+        for (n, listener) in listeners.iter().enumerate() {
             let id = format!("gw-{}", n + 1);
             let limits = Limits { connections: capacity, ..options.limits };
-            let address = listener.local_addr().map_err(local)?;
-            let gateway = ports.gateway(&id, incarnation, limits, &stores.secrets, &links, listener);
-            let running = RunningGateway { id, address, gateway: gateway.clone() };
-            let addresses = Addresses { client_url: running.ws(), http_url: running.http() };
-            let state_file = stores.data.join(&format!("{}.desired", running.id));
-            agents.spawn(Arc::new(GatewayNode { gateway, addresses }), Some(state_file));
-            gateways.push(running);
+            let address = dialable(listener.local_addr().map_err(local)?);
+            let gateway = ports.gateway(&id, incarnation, limits, &stores.secrets, &links);
+            gateways.push(RunningGateway { id, address, gateway });
         }
-        let fleet = Self {
+        // They report only when they have what they need: a first report with a trouble that is over would be shown
+        // for a second.
+        until(|| gateways.iter().find_map(|one| one.trouble())).await?;
+        for one in &gateways {
+            let addresses = Addresses { client_url: one.ws(), http_url: one.http() };
+            let state_file = stores.data.join(&format!("{}.desired", one.id));
+            agents.spawn(Arc::new(GatewayNode { gateway: one.gateway.clone(), addresses }), Some(state_file));
+        }
+        let nodes = gateways.len() + 1;
+        until(|| (control.nodes().len() < nodes).then_some("the control plane does not know all nodes")).await?;
+        // Last, so that one that was drained before a restart takes nobody in between.
+        for (one, listener) in gateways.iter().zip(listeners) {
+            one.gateway.serve(listener);
+        }
+        Ok(Self {
             gateways,
             control_plane: control_address,
             secrets: stores.secrets,
             capacity,
+            open_files,
             control,
             worker,
             disk: stores.disk,
@@ -240,26 +257,7 @@ impl LocalFleet {
             temporary: stores.temporary,
             stop: agents.stop,
             nodes: agents.tasks,
-        };
-        fleet.ready().await?;
-        Ok(fleet)
-    }
-
-    /// Waits until every gateway may take clients (or was drained before the restart) and the control plane knows all.
-    async fn ready(&self) -> Result<(), FleetError> {
-        let deadline = Instant::now() + READY_DEADLINE;
-        loop {
-            let waits =
-                self.gateways.iter().find_map(|one| one.gateway.readiness().err().filter(|why| *why != "draining"));
-            let known = self.control.nodes().len() > self.gateways.len();
-            match waits {
-                None if known => return Ok(()),
-                _ if Instant::now() < deadline => sleep(READY_POLL).await,
-                waits => {
-                    return Err(FleetError::NotReady(waits.unwrap_or("the control plane does not know all nodes")));
-                }
-            }
-        }
+        })
     }
 
     /// The control plane.
@@ -296,6 +294,28 @@ struct Ports {
     directory: Arc<SqliteDirectory>,
 }
 
+/// Where to reach a listener from this machine: one that listens everywhere is reached over loopback.
+fn dialable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// Waits until nothing is in the way any more.
+async fn until(in_the_way: impl Fn() -> Option<&'static str>) -> Result<(), FleetError> {
+    let deadline = Instant::now() + READY_DEADLINE;
+    while let Some(why) = in_the_way() {
+        if Instant::now() >= deadline {
+            return Err(FleetError::NotReady(why));
+        }
+        sleep(READY_POLL).await;
+    }
+    Ok(())
+}
+
 fn node_id(name: &str) -> NodeId {
     NodeId::parse(name).unwrap_or_else(|_| unreachable!("names of local nodes are valid"))
 }
@@ -322,7 +342,6 @@ impl Ports {
         limits: Limits,
         secrets: &Secrets,
         links: &Switchboard<WorkerFrame, GatewayFrame>,
-        listener: TcpListener,
     ) -> Gateway {
         let mut config = GatewayConfig::new(node_id(name), incarnation, name.to_owned(), incarnation);
         config.limits = limits;
@@ -336,9 +355,7 @@ impl Ports {
             presence: self.presence.clone(),
             directory: self.directory.clone(),
         };
-        let gateway = Gateway::start(config, Clock::System, auth, ports, links.listen(name));
-        gateway.serve(listener);
-        gateway
+        Gateway::start(config, Clock::System, auth, ports, links.listen(name))
     }
 }
 

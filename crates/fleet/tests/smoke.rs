@@ -1,5 +1,7 @@
 //! Two people talk across two gateways, and one comes back after a restart of the whole fleet.
 
+#![allow(clippy::unwrap_used)]
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use chatfleet_fleet::{FleetOptions, LocalFleet};

@@ -1,0 +1,10 @@
+//! The built program as people run it: a fleet in one process, chatctl in others.
+
+#![allow(clippy::unwrap_used)]
+
+mod chat;
+mod crash;
+mod lifecycle;
+mod refusals;
+mod replay;
+mod support;
