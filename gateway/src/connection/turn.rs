@@ -73,6 +73,8 @@ impl Turn {
                 None => true,
             };
             let mut io = conn.io.lock();
+            // Written first: what is written below would not be seen by the line after it, and nothing would wake us.
+            let _ = io.poll_flush(cx, shared.now_ms());
             // A client that does not take its answers is not read: what it asks would only make the queue longer.
             let may_read = may_read && !io.is_above_low_water();
             match io.poll_read(cx, shared.now_ms(), may_read) {
@@ -101,15 +103,23 @@ fn poll_busy(
         busy.replay = None;
     }
     loop {
-        if let Some(beginning) = &mut busy.beginning {
-            let Poll::Ready(begun) = beginning.as_mut().poll(cx) else { break };
-            busy.beginning = None;
-            take(begun, busy, shared, conn);
+        let beginning_waits = match busy.beginning.as_mut().map(|beginning| beginning.as_mut().poll(cx)) {
+            Some(Poll::Pending) => true,
+            Some(Poll::Ready(begun)) => {
+                busy.beginning = None;
+                take(begun, busy, shared, conn);
+                false
+            }
+            None => false,
+        };
+        // Before the limit is looked at: an answer that ends here wakes nobody, and the frames behind it would wait.
+        while let Poll::Ready(Some(frame)) = std::pin::Pin::new(&mut busy.answers).poll_next(cx) {
+            answer(shared, conn, frame);
         }
-        if busy.answers.len() >= shared.config.limits.sends_under_way {
-            break;
+        if beginning_waits || busy.answers.len() >= shared.config.limits.sends_under_way {
+            return Poll::Pending;
         }
-        let Some(incoming) = busy.incoming.pop_front() else { break };
+        let Some(incoming) = busy.incoming.pop_front() else { return Poll::Pending };
         match incoming {
             Incoming::Close => {
                 busy.incoming.clear();
@@ -134,10 +144,6 @@ fn poll_busy(
             },
         }
     }
-    while let Poll::Ready(Some(frame)) = std::pin::Pin::new(&mut busy.answers).poll_next(cx) {
-        answer(shared, conn, frame);
-    }
-    Poll::Pending
 }
 
 fn take(begun: Begun, busy: &mut Busy, shared: &Shared, conn: &Conn) {
