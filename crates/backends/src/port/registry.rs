@@ -70,7 +70,8 @@ pub struct RouteHit {
 /// The connection registry. Entries live 90 s unless refreshed; those of a dead gateway do not count, however young.
 #[async_trait]
 pub trait Registry: Send + Sync + 'static {
-    /// Registers a session with version max(previous + 1, `now_ms`), atomically.
+    /// Registers a session with version max(previous + 1, `now_ms`), atomically. A previous session counts also when it
+    /// was removed or has run out: versions of a device only grow.
     async fn register(
         &self,
         user: &UserId,
