@@ -1,5 +1,7 @@
 //! The whole fleet from seeds: 200 of them hold, one of them replays exactly, and each planted bug is found.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests, outside `#[test]` functions.
+
 use chatfleet_fleet::sim::{Plan, run};
 use domain::{Bug, Planted};
 

@@ -94,12 +94,7 @@ impl Registry for MemoryRegistry {
         Ok(Registered { session_version, previous })
     }
 
-    async fn refresh(
-        &self,
-        gateway: &NodeId,
-        incarnation: u64,
-        sessions: &[Session],
-    ) -> StoreResult<Vec<Option<u64>>> {
+    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<Option<u64>>> {
         let now = Instant::now();
         let expires = now + ENTRY_TTL;
         let mut state = self.state.lock();

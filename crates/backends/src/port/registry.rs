@@ -83,12 +83,7 @@ pub trait Registry: Send + Sync + 'static {
 
     /// Keeps sessions of one gateway alive. Returns, for each, the version that was registered: `None` when the registry
     /// had forgotten it, and then it is entered again. What was sent in between passed that session by.
-    async fn refresh(
-        &self,
-        gateway: &NodeId,
-        incarnation: u64,
-        sessions: &[Session],
-    ) -> StoreResult<Vec<Option<u64>>>;
+    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<Option<u64>>>;
 
     /// Removes a session, unless a newer one took its place.
     async fn unregister(&self, session: &Session) -> StoreResult<()>;

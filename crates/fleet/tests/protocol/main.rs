@@ -1,6 +1,8 @@
 //! The client protocol from outside: real sockets, raw frames and raw HTTP, written from the protocol page alone. Our
 //! client library is not used.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests, outside `#[test]` functions.
+
 mod bad_input;
 mod channels;
 mod data_dir;
