@@ -81,9 +81,14 @@ async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
     match timeout(STORE_DEADLINE, refreshed).await {
         Ok(Ok(versions)) => {
             for (conn, version) in conns.iter().zip(versions) {
-                if standing(Some(version), conn.session_version) == Standing::Superseded {
-                    shared.metrics.superseded.inc();
-                    conn.close(CloseCode::Superseded);
+                match standing(version, conn.session_version) {
+                    Standing::Current => {}
+                    Standing::Superseded => {
+                        shared.metrics.superseded.inc();
+                        conn.close(CloseCode::Superseded);
+                    }
+                    // While the registry had no route what was sent passed it by: it must come back and resume.
+                    Standing::Forgotten => conn.close(CloseCode::GoingAway),
                 }
             }
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{ConversationId, UserId, message_id};
 use parking_lot::Mutex;
 use protocol::{
-    frames::{CloseCode, ErrorCode, ErrorFrame, MessageFrame, ServerFrame},
+    frames::{Change, CloseCode, ErrorCode, ErrorFrame, MessageFrame, ServerFrame},
     link::{CloseSession, Delivery, Notice, Numbered, Relay, delivery},
 };
 use tokio::time::{Duration, MissedTickBehavior, interval};
@@ -141,6 +141,7 @@ pub(crate) fn deliver(shared: &Shared, delivery: Delivery, touched: &mut Touched
             shared.hub.push(&frame, &delivery.users, "", touched);
         }
         Some(delivery::Kind::Notice(notice)) => {
+            end_subscriptions(shared, &notice, &delivery.users);
             shared.hub.push(&text_frame(&notice.json), &delivery.users, &notice.except_user, touched);
         }
         Some(delivery::Kind::Close(close)) => close_older(shared, &close),
@@ -181,6 +182,21 @@ fn deliver_message(
         render: &render,
     };
     shared.hub.deliver(&rendered, users, subscribers, touched)
+}
+
+/// Who left a channel is subscribed to it no more, on whichever gateway: former members may not read.
+fn end_subscriptions(shared: &Shared, notice: &Notice, users: &[String]) {
+    // Only changes are read, not each receipt and typing notice.
+    let is_change = notice.json.contains(r#""type":"conversation""#);
+    let Some(ServerFrame::Conversation { conversation, change: Change::Left, .. }) =
+        is_change.then(|| serde_json::from_str(&notice.json).ok()).flatten()
+    else {
+        return;
+    };
+    let Ok(channel) = ConversationId::parse(&conversation) else { return };
+    for conn in users.iter().flat_map(|user| shared.hub.of_user(user)) {
+        shared.hub.unsubscribe(&conn, &channel);
+    }
 }
 
 /// A newer session of a device exists elsewhere: older ones here end with 4001 (I7).

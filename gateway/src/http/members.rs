@@ -57,6 +57,7 @@ async fn tell(shared: &Shared, id: &ConversationId, user: &UserId, what: Change)
     shared.ports.recent.members_changed(id).await?;
     let kind = shared.ports.directory.membership(id, user).await?.map_or(Kind::Group, |membership| membership.kind);
     if what == Change::Left && kind == Kind::Channel {
+        // On this gateway at once; on others with the notice.
         for conn in shared.hub.of_user(user.as_str()) {
             shared.hub.unsubscribe(&conn, id);
         }

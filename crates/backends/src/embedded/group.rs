@@ -139,6 +139,10 @@ impl Coordinator {
         self.changed.send_modify(|n| *n += 1);
     }
 
+    fn is_member(&self, name: &(String, Topic), id: u64) -> bool {
+        self.state.lock().groups.get(name).is_some_and(|group| group.members.contains(&id))
+    }
+
     /// The partitions of a member, with their epochs.
     fn owned(&self, name: &(String, Topic), id: u64) -> BTreeMap<u32, u64> {
         let state = self.state.lock();
@@ -271,6 +275,9 @@ impl<S: LogSource> Consumer for GroupConsumer<S> {
             self.grown.borrow_and_update();
             if let Some(event) = self.reassigned() {
                 return Ok(event);
+            }
+            if !self.coordinator.is_member(&self.name, self.id) {
+                return Err(StoreError::unavailable("log", "this consumer was expelled; it must join again"));
             }
             if let Some(event) = self.read_one().await? {
                 return Ok(event);

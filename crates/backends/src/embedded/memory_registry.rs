@@ -33,10 +33,17 @@ struct Lease {
 #[derive(Debug, Default)]
 struct State {
     users: HashMap<UserId, Vec<Entry>, BuildHasherDefault<FxHasher>>,
+    /// The highest version of all entries that are gone: versions of a device grow also when its entry was removed in
+    /// this very millisecond, or when the machine's clock was set back. One number instead of a trace of each.
+    highest_gone: u64,
     leases: BTreeMap<NodeId, Lease>,
 }
 
 impl State {
+    fn gone(&mut self, session_version: u64) {
+        self.highest_gone = self.highest_gone.max(session_version);
+    }
+
     fn is_live(&self, route: &Route, now: Instant) -> bool {
         let lease = self.leases.get(&route.gateway);
         lease.is_some_and(|lease| lease.lease.incarnation == route.incarnation && lease.expires > now)
@@ -50,8 +57,13 @@ pub struct MemoryRegistry {
 }
 
 impl MemoryRegistry {
-    /// Forgets every session (not the leases), as a registry that restarts does.
+    /// Forgets everything, as a registry that restarts empty does.
     pub fn flush(&self) {
+        *self.state.lock() = State::default();
+    }
+
+    /// Forgets every session and keeps the leases: some entries were evicted.
+    pub fn evict_sessions(&self) {
         self.state.lock().users.clear();
     }
 }
@@ -71,7 +83,9 @@ impl Registry for MemoryRegistry {
         // An expired entry still tells the last version; it is overwritten here or swept by a refresh.
         let previous = state.users.get(user).and_then(|entries| entries.iter().find(|entry| entry.device == *device));
         let previous = previous.map(|entry| entry.route.clone());
-        let session_version = next_session_version(previous.as_ref().map(|route| route.session_version), now_ms);
+        // What is unknown may be gone.
+        let known = previous.as_ref().map_or(state.highest_gone, |route| route.session_version);
+        let session_version = next_session_version(Some(known), now_ms);
         let route = Route { gateway: gateway.clone(), incarnation, session_version };
         let previous = previous.filter(|route| state.is_live(route, now));
         let entries = state.users.entry(user.clone()).or_insert_with(|| Vec::with_capacity(1));
@@ -80,23 +94,27 @@ impl Registry for MemoryRegistry {
         Ok(Registered { session_version, previous })
     }
 
-    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<u64>> {
-        let expires = Instant::now() + ENTRY_TTL;
+    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<Option<u64>>> {
+        let now = Instant::now();
+        let expires = now + ENTRY_TTL;
         let mut state = self.state.lock();
         let mut versions = Vec::with_capacity(sessions.len());
         for session in sessions {
             let route = Route { gateway: gateway.clone(), incarnation, session_version: session.session_version };
             let entries = state.users.entry(session.user.clone()).or_default();
             let version = match entries.iter_mut().find(|entry| entry.device == session.device) {
-                Some(entry) if entry.route.session_version > session.session_version => entry.route.session_version,
+                Some(entry) if entry.route.session_version > session.session_version => {
+                    Some(entry.route.session_version)
+                }
                 Some(entry) => {
+                    let counted = entry.route == route && entry.expires > now;
                     entry.route = route;
                     entry.expires = expires;
-                    session.session_version
+                    counted.then_some(session.session_version)
                 }
                 None => {
                     entries.push(Entry { device: session.device.clone(), route, expires });
-                    session.session_version
+                    None
                 }
             };
             versions.push(version);
@@ -106,6 +124,7 @@ impl Registry for MemoryRegistry {
 
     async fn unregister(&self, session: &Session) -> StoreResult<()> {
         let mut state = self.state.lock();
+        state.gone(session.session_version);
         if let Some(entries) = state.users.get_mut(&session.user) {
             entries.retain(|entry| {
                 entry.device != session.device || entry.route.session_version != session.session_version
@@ -168,10 +187,18 @@ impl Registry for MemoryRegistry {
             lease.expires = Instant::now();
         }
         // One pass for all of a dead gateway's entries: they die at once, not after their TTL (failure mode 1).
+        let mut highest = 0;
         state.users.retain(|_, entries| {
-            entries.retain(|entry| entry.route.gateway != *gateway || entry.route.incarnation != incarnation);
+            entries.retain(|entry| {
+                let stays = entry.route.gateway != *gateway || entry.route.incarnation != incarnation;
+                if !stays {
+                    highest = highest.max(entry.route.session_version);
+                }
+                stays
+            });
             !entries.is_empty()
         });
+        state.gone(highest);
         Ok(())
     }
 }

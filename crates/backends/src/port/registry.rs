@@ -70,7 +70,8 @@ pub struct RouteHit {
 /// The connection registry. Entries live 90 s unless refreshed; those of a dead gateway do not count, however young.
 #[async_trait]
 pub trait Registry: Send + Sync + 'static {
-    /// Registers a session with version max(previous + 1, `now_ms`), atomically.
+    /// Registers a session with version max(previous + 1, `now_ms`), atomically. A previous session counts also when it
+    /// was removed or has run out: versions of a device only grow.
     async fn register(
         &self,
         user: &UserId,
@@ -80,9 +81,9 @@ pub trait Registry: Send + Sync + 'static {
         now_ms: u64,
     ) -> StoreResult<Registered>;
 
-    /// Keeps sessions of one gateway alive. One that the registry forgot is entered again under its version. Returns,
-    /// for each, the version that is registered now.
-    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<u64>>;
+    /// Keeps sessions of one gateway alive. Returns, for each, the version that was registered: `None` when the registry
+    /// had forgotten it, and then it is entered again. What was sent in between passed that session by.
+    async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<Option<u64>>>;
 
     /// Removes a session, unless a newer one took its place.
     async fn unregister(&self, session: &Session) -> StoreResult<()>;

@@ -1,0 +1,18 @@
+//! The client protocol from outside: real sockets, raw frames and raw HTTP, written from the protocol page alone. Our
+//! client library is not used.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests, outside `#[test]` functions.
+
+mod bad_input;
+mod channels;
+mod data_dir;
+mod hello;
+mod http;
+mod live;
+mod reading;
+mod send;
+mod sessions;
+mod storms;
+mod support;
+mod timeouts;
+mod tokens;

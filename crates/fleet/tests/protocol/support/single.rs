@@ -1,0 +1,98 @@
+//! One gateway on stores in memory, for what a fleet has no switch for: other keys, small limits, simulated time.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use backends::{
+    Clock,
+    embedded::{Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
+    port::Registry as _,
+    stream::Switchboard,
+};
+use domain::NodeId;
+use gateway::{Auth, Gateway, GatewayConfig, JwtKey, Limits, Ports};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use protocol::link::{GatewayFrame, WorkerFrame};
+use serde_json::{Value, json};
+use tokio::{
+    io::{DuplexStream, duplex},
+    net::TcpListener,
+    time::{Duration, sleep, timeout},
+};
+
+use super::{Client, DEADLINE};
+
+const SECRET: &[u8] = b"the secret of a single gateway";
+
+/// A gateway without workers: enough for everything up to `welcome`.
+pub(crate) struct Single {
+    pub(crate) gateway: Gateway,
+    pub(crate) clock: Clock,
+    _dir: tempfile::TempDir,
+}
+
+impl Single {
+    pub(crate) async fn start(clock: Clock, key: Option<JwtKey>, limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&dir.path().join("log"), DiskOptions { partitions: 1, was_clean: true }).unwrap();
+        let registry = Arc::new(MemoryRegistry::default());
+        let ports = Ports {
+            log: Arc::new(GroupLog::new(disk.clone())),
+            messages: disk,
+            recent: Arc::new(MemoryRecent::new(clock)),
+            registry: registry.clone(),
+            presence: Arc::new(MemoryPresence::new(clock)),
+            directory: Arc::new(SqliteDirectory::open(&dir.path().join("directory")).await.unwrap()),
+        };
+        let mut config = GatewayConfig::new(NodeId::parse("single").unwrap(), 1, "single".into(), 1);
+        config.limits = limits;
+        let auth = Auth::new(&key.unwrap_or(JwtKey::Hs256(SECRET.to_vec()))).unwrap();
+        let links = Switchboard::<WorkerFrame, GatewayFrame>::default();
+        let gateway = Gateway::start(config, clock, auth, ports, links.listen("single"));
+        // A client that came before the lease would be told to come back.
+        let leased = async {
+            while registry.gateways().await.unwrap().is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(DEADLINE, leased).await.expect("a lease");
+        Self { gateway, clock, _dir: dir }
+    }
+
+    /// Listens on a port.
+    pub(crate) async fn serve(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        self.gateway.serve(listener);
+        address
+    }
+
+    /// A pipe to the gateway, as long as `capacity` bytes.
+    pub(crate) fn pipe(&self, capacity: usize) -> DuplexStream {
+        let (near, far) = duplex(capacity);
+        self.gateway.accept(Box::new(far), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        near
+    }
+
+    pub(crate) fn token(&self, user: &str, exp_s: u64) -> String {
+        let claims = json!({"sub": user, "exp": exp_s});
+        encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    }
+
+    /// A client on a pipe that was welcomed.
+    pub(crate) async fn connect(&self, user: &str, exp_s: u64, capacity: usize) -> Client<DuplexStream> {
+        let query = format!("?token={}", self.token(user, exp_s));
+        let mut client = Client::upgrade_on(self.pipe(capacity), &query, &[]).await;
+        client.say(hello()).await;
+        client.until("synced").await;
+        // In simulated time.
+        client.patience = Duration::from_secs(200);
+        client
+    }
+}
+
+fn hello() -> Value {
+    json!({"type": "hello", "device": "d"})
+}
