@@ -8,6 +8,9 @@ use std::{
 /// What the marker file of a data directory says. Another text is another program's or another version's directory.
 const FORMAT: &str = "chatfleet data 1\n";
 
+/// What a start that was killed before it wrote the marker leaves.
+const UNFINISHED: [&str; 2] = ["LOCK", "FORMAT.new"];
+
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
@@ -41,7 +44,9 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let io = |source| DataDirError::Io { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(io)?;
-        let empty = fs::read_dir(path).map_err(io)?.next().is_none();
+        let names = fs::read_dir(path).map_err(io)?.map(|entry| entry.map(|entry| entry.file_name()));
+        let names = names.collect::<io::Result<Vec<_>>>().map_err(io)?;
+        let empty = names.iter().all(|name| UNFINISHED.iter().any(|unfinished| name == unfinished));
         let format = path.join("FORMAT");
         let marker = match fs::read_to_string(&format) {
             Ok(text) => Some(text),
@@ -60,11 +65,15 @@ impl DataDir {
             Err(fs::TryLockError::WouldBlock) => return Err(DataDirError::Locked(path.to_owned())),
             Err(fs::TryLockError::Error(error)) => return Err(io(error)),
         }
-        if empty {
-            fs::write(&format, FORMAT).map_err(io)?;
+        // Asked again now that nobody else is at it: another process may have been faster.
+        let is_new = !format.exists();
+        if is_new {
+            // Whole or not at all: half a marker would be another program's.
+            let unfinished = path.join("FORMAT.new");
+            fs::write(&unfinished, FORMAT).and_then(|()| fs::rename(&unfinished, &format)).map_err(io)?;
         }
         // The mark of a clean stop is taken away while the directory is in use.
-        let was_clean = empty || fs::remove_file(path.join("CLEAN")).is_ok();
+        let was_clean = is_new || fs::remove_file(path.join("CLEAN")).is_ok();
         Ok(Self { path: path.to_owned(), _lock: lock, was_clean })
     }
 
@@ -103,6 +112,11 @@ mod tests {
         second.mark_clean();
         drop(second);
         assert!(DataDir::open(&path).unwrap().was_clean());
+
+        let killed = dir.path().join("killed");
+        fs::create_dir(&killed).unwrap();
+        fs::write(killed.join("LOCK"), "").unwrap();
+        assert!(DataDir::open(&killed).unwrap().was_clean(), "a start that was killed half way is nobody's data");
 
         fs::write(dir.path().join("thesis.doc"), "mine").unwrap();
         assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::Foreign(_))));
