@@ -9,7 +9,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Failure, child::{Clients, told}, post, raw::Raw, source, token};
+use super::{
+    Failure,
+    child::{Clients, told},
+    post,
+    raw::Raw,
+    source, token,
+};
 
 /// Members of each group.
 const GROUP: usize = 500;
@@ -44,7 +50,8 @@ pub(crate) async fn prepare(fleet: &LocalFleet, clients: usize) -> Result<(), Fa
 
 /// Starts the clients' process.
 pub(crate) fn start(fleet: &LocalFleet, clients: usize) -> Result<Clients, Failure> {
-    let arguments = ["clients", &fleet.gateways[0].address.to_string(), &fleet.secrets.jwt_secret, &clients.to_string()];
+    let arguments =
+        ["clients", &fleet.gateways[0].address.to_string(), &fleet.secrets.jwt_secret, &clients.to_string()];
     Clients::start(&arguments.map(str::to_owned))
 }
 
