@@ -1,6 +1,8 @@
 //! `kill -9` at any moment loses nothing that was acknowledged; a torn tail is recovered and said; what is no store of
 //! ours gives a clear error.
 
+#![allow(clippy::unwrap_used)] // All of it is test code; clippy sees only the test functions as such.
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
