@@ -54,9 +54,7 @@ async fn child_that_is_killed() {
             }
         }));
     }
-    for task in tasks {
-        task.await.unwrap();
-    }
+    futures_util::future::join_all(tasks).await;
 }
 
 async fn all(disk: &Disk, partition: u32) -> Vec<Entry> {
