@@ -1,0 +1,221 @@
+//! Direct messages from end to end: sent, durable on disk, numbered, delivered. First as many as go, with a window of
+//! unanswered sends for each pair; then half as many a second, for the latency from send to the other person's socket.
+
+mod support;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use clap::Parser;
+use hdrhistogram::Histogram;
+use serde_json::json;
+use support::{
+    Failure,
+    child::{Clients, told},
+    cpu_s, post,
+    raw::{Raw, frame},
+    source, token,
+};
+use tokio::{
+    io::AsyncWriteExt as _,
+    sync::{Semaphore, mpsc},
+    time::{Duration, Instant, MissedTickBehavior, interval},
+};
+
+/// Measures direct messages.
+#[derive(Parser)]
+struct Options {
+    /// Pairs of people; one of each writes.
+    #[arg(long, default_value_t = 64)]
+    pairs: usize,
+    /// Messages of a pair under way from one person to the other.
+    #[arg(long, default_value_t = 64)]
+    window: usize,
+    /// How long each measurement takes.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("clients", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return clients(rest).await;
+    }
+    let options = Options::parse();
+    let limits = gateway::Limits { frames_per_s: 1_000_000, frames_burst: 1_000_000, ..gateway::Limits::default() };
+    let fleet = support::fleet(limits).await?;
+    for n in 0..options.pairs {
+        let body = json!({"kind": "direct", "members": [format!("w{n}"), format!("r{n}")], "id": format!("pair-{n}")});
+        post(&fleet, "/v1/conversations", &body).await?;
+    }
+    let arguments = [
+        "clients".into(),
+        fleet.gateways[0].address.to_string(),
+        fleet.secrets.jwt_secret.clone(),
+        options.pairs.to_string(),
+        options.window.to_string(),
+        options.seconds.to_string(),
+    ];
+    let mut clients = Clients::start(&arguments)?;
+    let before = cpu_s()?;
+    let most: f64 = clients.ask("most").await?.parse()?;
+    let cores = (cpu_s()? - before) / options.seconds as f64;
+    println!("most: {most:.0} messages/s (the fleet used {cores:.2} cores)");
+    let half = clients.ask(&format!("paced {}", most / 2.0)).await?;
+    println!("at half of it: {half}");
+    clients.end()?;
+    fleet.shutdown().await;
+    Ok(())
+}
+
+/// What the pairs share while they are measured.
+struct Counts {
+    began: Instant,
+    received: AtomicU64,
+}
+
+/// The clients' process.
+async fn clients(arguments: &[String]) -> Result<(), Failure> {
+    let [to, secret, pairs, window, seconds] = arguments else { return Err("clients: five arguments".into()) };
+    let (to, pairs, window, seconds): (SocketAddr, usize, usize, u64) =
+        (to.parse()?, pairs.parse()?, window.parse()?, seconds.parse()?);
+    let counts = Arc::new(Counts { began: Instant::now(), received: AtomicU64::new(0) });
+    let (late, mut latencies) = mpsc::unbounded_channel::<u64>();
+    let mut writers = Vec::new();
+    for n in 0..pairs {
+        let writer = Raw::connect(to, source(n), &token(secret, &format!("w{n}"), "user")?, "{}").await?;
+        let reader = Raw::connect(to, source(n), &token(secret, &format!("r{n}"), "user")?, "{}").await?;
+        let free = Arc::new(Semaphore::new(window));
+        tokio::spawn(read(reader, counts.clone(), late.clone(), free.clone()));
+        let (sends, queue) = mpsc::channel(4);
+        tokio::spawn(write(n, writer, queue, counts.clone()));
+        writers.push((sends, free));
+    }
+    while let Some(line) = told().await? {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let before = counts.received.load(Ordering::Relaxed);
+        while latencies.try_recv().is_ok() {}
+        let tasks: Vec<_> = match line.split_once(' ') {
+            None => writers.iter().cloned().map(|(sends, free)| tokio::spawn(flood(sends, free, end))).collect(),
+            Some((_, rate)) => {
+                let each = rate.parse::<f64>()? / pairs as f64;
+                writers.iter().cloned().map(|(sends, free)| tokio::spawn(pace(sends, free, end, each))).collect()
+            }
+        };
+        for task in tasks {
+            task.await?;
+        }
+        let rate = (counts.received.load(Ordering::Relaxed) - before) as f64 / seconds as f64;
+        if line == "most" {
+            println!("{rate:.0}");
+            // What is under way ends before the next measurement.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        let mut histogram: Histogram<u64> = Histogram::new(3)?;
+        while let Ok(us) = latencies.try_recv() {
+            histogram.record(us)?;
+        }
+        let at = |part| histogram.value_at_quantile(part) as f64 / 1_000.0;
+        println!("{rate:.0} messages/s, p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(0.5), at(0.99), at(1.0));
+    }
+    Ok(())
+}
+
+/// Sends whenever the window allows it.
+async fn flood(sends: mpsc::Sender<usize>, free: Arc<Semaphore>, end: Instant) {
+    while Instant::now() < end {
+        let Ok(one) = free.acquire().await else { return };
+        one.forget();
+        let mut n = 1;
+        while let Ok(more) = free.try_acquire() {
+            more.forget();
+            n += 1;
+        }
+        if sends.send(n).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends at a rate.
+async fn pace(sends: mpsc::Sender<usize>, free: Arc<Semaphore>, end: Instant, each_s: f64) {
+    let mut ticks = interval(Duration::from_millis(5));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut owed = 0.0;
+    while Instant::now() < end {
+        ticks.tick().await;
+        owed += each_s * 0.005;
+        for _ in 0..owed as usize {
+            let Ok(one) = free.acquire().await else { return };
+            one.forget();
+            if sends.send(1).await.is_err() {
+                return;
+            }
+        }
+        owed -= owed.floor();
+    }
+}
+
+/// A writer: the body says when it was sent.
+async fn write(pair: usize, raw: Raw, mut queue: mpsc::Receiver<usize>, counts: Arc<Counts>) {
+    let (mut from, mut to, mut frames) = raw.split();
+    tokio::spawn(async move {
+        loop {
+            while let Some(text) = frames.next() {
+                assert!(!text.starts_with(br#"{"type":"error""#), "{}", String::from_utf8_lossy(text));
+            }
+            if !frames.fill(&mut from).await.unwrap_or(false) {
+                return;
+            }
+        }
+    });
+    let (mut bytes, mut n) = (Vec::new(), 0_u64);
+    while let Some(messages) = queue.recv().await {
+        bytes.clear();
+        let now = counts.began.elapsed().as_micros();
+        for _ in 0..messages {
+            n += 1;
+            let text = format!(
+                r#"{{"type":"send","idempotency_key":"{pair:08x}-0000-4000-8000-{n:012x}","conversation":"pair-{pair}","body":"@{now:020} a message of usual length to one person"}}"#
+            );
+            frame(&mut bytes, &text);
+        }
+        if to.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(mut raw: Raw, counts: Arc<Counts>, late: mpsc::UnboundedSender<u64>, free: Arc<Semaphore>) {
+    loop {
+        let (now, mut received) = (counts.began.elapsed().as_micros() as u64, 0);
+        while let Some(text) = raw.frames.next() {
+            if let Some(sent) = sent_at(text) {
+                received += 1;
+                let _ = late.send(now.saturating_sub(sent));
+            }
+        }
+        counts.received.fetch_add(received, Ordering::Relaxed);
+        // A place is free when the other person has the message: nothing piles up between `accepted` and the socket.
+        free.add_permits(received as usize);
+        if !raw.frames.fill(&mut raw.stream).await.unwrap_or(false) {
+            return;
+        }
+    }
+}
+
+/// The time in the body of a `message`.
+fn sent_at(text: &[u8]) -> Option<u64> {
+    if !text.starts_with(br#"{"type":"message""#) {
+        return None;
+    }
+    let at = text.iter().position(|byte| *byte == b'@')?;
+    std::str::from_utf8(text.get(at + 1..at + 21)?).ok()?.parse().ok()
+}
