@@ -22,6 +22,7 @@ type NodeStream = Duplex<ControlFrame, NodeFrame>;
 /// Serves a stream to its end.
 pub(crate) async fn serve(app: Arc<App>, mut stream: NodeStream, stop: CancellationToken) {
     let register = tokio::select! {
+        biased;
         () = stop.cancelled() => return,
         frame = timeout(REGISTER_DEADLINE, stream.rx.recv()) => match frame {
             Ok(Some(NodeFrame { kind: Some(node_frame::Kind::Register(register)) })) => register,
@@ -37,6 +38,7 @@ pub(crate) async fn serve(app: Arc<App>, mut stream: NodeStream, stop: Cancellat
             tracing::info!(node = %register.node, incarnation = register.incarnation, "node registered");
             app.nudge.notify_one();
             let why = tokio::select! {
+                biased;
                 () = stop.cancelled() => "the control plane stops",
                 () = session.replaced.cancelled() => "a later stream took its place",
                 why = talk(&app, &mut stream, &register, &session) => why,
@@ -54,6 +56,7 @@ async fn talk(app: &App, stream: &mut NodeStream, register: &Register, session: 
     let mut sent = 0;
     loop {
         tokio::select! {
+            biased;
             () = session.desired.notified() => {
                 let Some(desired) = app.nodes.desired_for(node, session) else { return "it is not in force" };
                 if desired.version > sent {

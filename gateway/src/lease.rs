@@ -21,6 +21,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         GatewayLease { gateway: config.node.clone(), incarnation: config.incarnation, link: config.link.clone() };
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = Beat::Refused;
     loop {
         tokio::select! {
             biased;
@@ -32,10 +33,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Ok(Ok(beat)) => {
                 shared.leased.store(beat != Beat::Refused, Ordering::Relaxed);
                 // While the lease was gone routes did not count: what was sent meanwhile passed these clients by.
-                if beat != Beat::Held && shared.hub.connections() > 0 {
+                if beat != last && shared.hub.connections() > 0 {
                     tracing::error!(?beat, "the lease was lost: clients are told to come back and resume");
                     shared.close_all(CloseCode::GoingAway);
                 }
+                last = beat;
             }
             Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
             Err(_) => tracing::warn!("cannot renew the lease: the registry does not answer"),

@@ -32,6 +32,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
         if let Err(error) = pass(&app).await {
             tracing::warn!(%error, "reconciler: this pass failed, the next one tries again");
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(PASS_INTERVAL) => {}
             }

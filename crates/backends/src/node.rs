@@ -78,6 +78,7 @@ pub async fn run_node(
         tracing::debug!(%address, why = %ended, delay_ms, "no stream to the control plane; going on without it");
         attempt = attempt.saturating_add(1);
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = sleep(Duration::from_millis(delay_ms)) => {}
         }
@@ -121,6 +122,7 @@ impl Agent {
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let answer = tokio::select! {
+                biased;
                 _ = reports.tick() => Some(node_frame::Kind::Report(self.node.report())),
                 frame = stream.rx.recv() => match frame.map(|frame| frame.kind) {
                     None => return "the control plane closed the stream".to_owned(),

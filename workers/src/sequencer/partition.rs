@@ -10,6 +10,7 @@ use domain::{Bug, ConversationFold, ConversationId, Folded, KeyRow, LogPosition,
 use rustc_hash::FxHasher;
 use uuid::Uuid;
 
+use super::recover::Stored;
 use crate::{record::IntakeRecord, worker::WorkerStats};
 
 /// Conversations a partition keeps in memory; above it the longest unused that are stored are let go.
@@ -68,6 +69,11 @@ impl Partition {
         }
     }
 
+    /// Log time has got this far.
+    pub(super) fn reach(&mut self, time_ms: u64) {
+        self.time_ms = self.time_ms.max(time_ms);
+    }
+
     /// Learns a record of the tail of `sequenced` and its offset there, during a takeover.
     pub(super) fn learn(&mut self, conversation: ConversationId, sequenced: u64, row: KeyRow) {
         self.time_ms = self.time_ms.max(row.at.time_ms);
@@ -99,7 +105,26 @@ impl Partition {
     }
 
     /// Takes a conversation that was read from the store, and lays what the tail knows over it.
-    pub(super) fn load(&mut self, id: ConversationId, mut fold: ConversationFold) {
+    ///
+    /// The store may be in the middle of a write: it can have a number and not yet one below it. A fold without that
+    /// row's key would number a retry of it anew (I4), so with such a hole the conversation is not taken: its records
+    /// wait and it is loaded again.
+    pub(super) fn load(&mut self, id: ConversationId, stored: Stored) {
+        let tail = self.tail.get(&id).map_or(&[][..], Vec::as_slice);
+        let mut numbers: Vec<u64> =
+            stored.keys.iter().chain(tail.iter().map(|(_, row)| row)).map(|row| row.number).collect();
+        numbers.extend(stored.head.map(|head| head.sequence_number));
+        numbers.sort_unstable();
+        numbers.dedup();
+        if numbers.windows(2).any(|pair| pair[1] != pair[0] + 1) {
+            tracing::debug!(conversation = %id, "the store is in the middle of a write: loading again");
+            return;
+        }
+        let mut fold = ConversationFold::default();
+        stored.keys.into_iter().for_each(|row| fold.learn(row));
+        if let Some(head) = stored.head {
+            fold.learn_head(head.sequence_number, Some(head.intake_offset));
+        }
         let mut last_sequenced = 0;
         for (sequenced, row) in self.tail.remove(&id).into_iter().flatten() {
             last_sequenced = sequenced;

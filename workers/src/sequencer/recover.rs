@@ -5,8 +5,8 @@
 //! numbered *and* delivered; the fold knows the records it has seen and numbers none twice, and those are delivered
 //! again, for the last owner may have died between numbering and delivering.
 
-use backends::port::{Lane, Log, Messages, StoreResult, Topic};
-use domain::{Bug, ConversationFold, ConversationId, DEDUP_WINDOW_MS, Planted};
+use backends::port::{Head, Lane, Log, Messages, StoreResult, Topic};
+use domain::{Bug, ConversationId, DEDUP_WINDOW_MS, KeyRow, Planted};
 use futures_util::{StreamExt as _, stream};
 
 use super::{GROUP, partition::Partition};
@@ -45,6 +45,7 @@ pub(super) async fn take_over(
         from = last.offset + 1;
         for entry in &entries {
             match decode_sequenced(entry) {
+                Ok(message) if entry.offset < stored => partition.reach(message.at.time_ms),
                 Ok(message) => partition.learn(message.conversation.clone(), entry.offset, key_row(&message)),
                 Err(error) => tracing::error!(%error, "a record of the tail was skipped"),
             }
@@ -61,16 +62,24 @@ pub(super) async fn take_over(
     Ok((partition, resume))
 }
 
+/// What the store has of a conversation.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) head: Option<Head>,
+    /// Keys of the last 24 h of log time.
+    pub(super) keys: Vec<KeyRow>,
+}
+
 /// Loads conversations from the store: their heads, and their keys of the last 24 h of log time. Those that cannot be
 /// loaded are left out; their records wait.
 pub(super) async fn load(
     messages: &dyn Messages,
     ids: Vec<ConversationId>,
     now_ms: u64,
-) -> Vec<(ConversationId, ConversationFold)> {
+) -> Vec<(ConversationId, Stored)> {
     let load_one = |id: ConversationId| async move {
-        match load_fold(messages, &id, now_ms).await {
-            Ok(fold) => Some((id, fold)),
+        match load_one_stored(messages, &id, now_ms).await {
+            Ok(stored) => Some((id, stored)),
             Err(error) => {
                 tracing::warn!(%error, conversation = %id, "cannot load the conversation: its records wait");
                 None
@@ -80,13 +89,9 @@ pub(super) async fn load(
     stream::iter(ids).map(load_one).buffered(LOADS).filter_map(std::future::ready).collect().await
 }
 
-async fn load_fold(messages: &dyn Messages, id: &ConversationId, now_ms: u64) -> StoreResult<ConversationFold> {
-    let mut fold = ConversationFold::default();
+async fn load_one_stored(messages: &dyn Messages, id: &ConversationId, now_ms: u64) -> StoreResult<Stored> {
     // Most conversations that are met for the first time are new.
-    let Some(head) = messages.head(id).await? else { return Ok(fold) };
-    for row in messages.keys_since(id, now_ms.saturating_sub(DEDUP_WINDOW_MS)).await? {
-        fold.learn(row);
-    }
-    fold.learn_head(head.sequence_number, Some(head.intake_offset));
-    Ok(fold)
+    let Some(head) = messages.head(id).await? else { return Ok(Stored::default()) };
+    let keys = messages.keys_since(id, now_ms.saturating_sub(DEDUP_WINDOW_MS)).await?;
+    Ok(Stored { head: Some(head), keys })
 }

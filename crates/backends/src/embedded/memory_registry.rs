@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::BuildHasherDefault,
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -28,6 +29,7 @@ struct Entry {
 struct Lease {
     lease: GatewayLease,
     expires: Instant,
+    holding: u64,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,7 @@ impl State {
 #[derive(Debug, Default)]
 pub struct MemoryRegistry {
     state: Mutex<State>,
+    holdings: AtomicU64,
 }
 
 impl MemoryRegistry {
@@ -101,22 +104,18 @@ impl Registry for MemoryRegistry {
         let mut versions = Vec::with_capacity(sessions.len());
         for session in sessions {
             let route = Route { gateway: gateway.clone(), incarnation, session_version: session.session_version };
-            let entries = state.users.entry(session.user.clone()).or_default();
-            let version = match entries.iter_mut().find(|entry| entry.device == session.device) {
-                Some(entry) if entry.route.session_version > session.session_version => {
-                    Some(entry.route.session_version)
+            let mut entries = state.users.get_mut(&session.user).into_iter().flatten();
+            let entry = entries.find(|entry| entry.device == session.device);
+            let version = entry.and_then(|entry| {
+                if entry.route.session_version > session.session_version {
+                    return Some(entry.route.session_version);
                 }
-                Some(entry) => {
-                    let counted = entry.route == route && entry.expires > now;
-                    entry.route = route;
-                    entry.expires = expires;
-                    counted.then_some(session.session_version)
+                if entry.route != route || entry.expires <= now {
+                    return None;
                 }
-                None => {
-                    entries.push(Entry { device: session.device.clone(), route, expires });
-                    None
-                }
-            };
+                entry.expires = expires;
+                Some(session.session_version)
+            });
             versions.push(version);
         }
         Ok(versions)
@@ -167,10 +166,14 @@ impl Registry for MemoryRegistry {
         if known.is_some_and(|known| known.lease.incarnation > lease.incarnation) {
             return Ok(Beat::Refused);
         }
-        let held = known.is_some_and(|known| known.lease == *lease && known.expires > now);
+        let holding = match known.filter(|known| known.lease == *lease && known.expires > now) {
+            Some(known) => known.holding,
+            // Counted outside the state: it must not come again after a flush.
+            None => self.holdings.fetch_add(1, Ordering::Relaxed),
+        };
         let expires = now + Duration::from_millis(ttl_ms);
-        state.leases.insert(lease.gateway.clone(), Lease { lease: lease.clone(), expires });
-        Ok(if held { Beat::Held } else { Beat::Taken })
+        state.leases.insert(lease.gateway.clone(), Lease { lease: lease.clone(), expires, holding });
+        Ok(Beat::Held(holding))
     }
 
     async fn gateways(&self) -> StoreResult<Vec<GatewayLease>> {

@@ -50,10 +50,10 @@ pub struct GatewayLease {
 /// Answer of a gateway's beat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
-    /// The lease was held all the time.
-    Held,
-    /// The lease is new, or had run out or been ended: routes did not count meanwhile, and may be gone.
-    Taken,
+    /// The gateway has the lease. The number is that of this holding: another one than the last time means that the
+    /// lease had run out or been ended in between, so routes did not count meanwhile and may be gone. (A number and not
+    /// a flag, for the answer that would have said it may be lost.)
+    Held(u64),
     /// A later incarnation of this gateway has it.
     Refused,
 }
@@ -81,8 +81,9 @@ pub trait Registry: Send + Sync + 'static {
         now_ms: u64,
     ) -> StoreResult<Registered>;
 
-    /// Keeps sessions of one gateway alive. Returns, for each, the version that was registered: `None` when the registry
-    /// had forgotten it, and then it is entered again. What was sent in between passed that session by.
+    /// Keeps sessions of one gateway alive. Returns, for each, the version that is registered; `None` when the registry
+    /// forgot it. It is not entered again: what was sent meanwhile passed it by, so it must register anew. (If a refresh
+    /// entered it, a lost answer would hide that for ever.)
     async fn refresh(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<Option<u64>>>;
 
     /// Removes a session, unless a newer one took its place.

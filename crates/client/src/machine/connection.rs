@@ -23,6 +23,10 @@ pub(super) struct Dialing {
     resumed: Vec<std::sync::Arc<str>>,
 }
 
+/// How long after an unanswered hello a 4001 is taken for its late registration: a gateway gives a registration 5 s, and
+/// a stopped one may be woken later.
+const GHOST_MS: u64 = 30_000;
+
 impl Core {
     pub(super) fn connection_tick(&mut self, now_ms: u64) {
         let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
@@ -90,9 +94,8 @@ impl Core {
     }
 
     pub(super) fn failed(&mut self, now_ms: u64, link: LinkId, failure: Failure) {
-        if self.dialing.take_if(|dialing| dialing.link == link).is_none() {
-            return;
-        }
+        let Some(dialing) = self.dialing.take_if(|dialing| dialing.link == link) else { return };
+        self.abandoned(now_ms, &dialing);
         match failure.status {
             Some(400) => self.stop(Fatal::Violation(failure.why)),
             Some(401) => self.token_refused(now_ms, failure.why),
@@ -106,7 +109,8 @@ impl Core {
             _ => None,
         };
         let is = |expected: CloseCode| code == Some(expected as u16);
-        if self.dialing.take_if(|dialing| dialing.link == link).is_some() {
+        if let Some(dialing) = self.dialing.take_if(|dialing| dialing.link == link) {
+            self.abandoned(now_ms, &dialing);
             self.after_loss(now_ms, is, reason);
         } else if self.current.take_if(|current| *current == link).is_some() {
             self.forget_link();
@@ -119,8 +123,18 @@ impl Core {
         }
     }
 
+    /// A hello that nobody answered may yet be registered, after the one that replaced it.
+    fn abandoned(&mut self, now_ms: u64, dialing: &Dialing) {
+        if dialing.greeted {
+            self.ghost_until_ms = now_ms + GHOST_MS;
+        }
+    }
+
     fn after_loss(&mut self, now_ms: u64, is: impl Fn(CloseCode) -> bool, reason: LostReason) {
-        if is(CloseCode::Superseded) {
+        if is(CloseCode::Superseded) && now_ms < std::mem::take(&mut self.ghost_until_ms) {
+            // Most likely our own abandoned hello was registered late. Once: a second time it is somebody else.
+            self.come_back(now_ms, None, reason.to_string());
+        } else if is(CloseCode::Superseded) {
             self.stop(Fatal::Superseded);
         } else if is(CloseCode::Violation) {
             self.stop(Fatal::Violation(reason.to_string()));
@@ -184,7 +198,12 @@ impl Core {
     }
 
     pub(super) fn close_links(&mut self) {
-        let links = [self.current.take(), self.dialing.take().map(|dialing| dialing.link)];
+        let dialing = self.dialing.take();
+        if dialing.as_ref().is_some_and(|dialing| dialing.greeted) {
+            // When it comes back is the program's choice; see `abandoned`.
+            self.ghost_until_ms = u64::MAX;
+        }
+        let links = [self.current.take(), dialing.map(|dialing| dialing.link)];
         self.effects.extend(links.into_iter().flatten().map(Effect::Close));
         self.reconnect_at_ms = None;
     }

@@ -54,6 +54,9 @@ pub struct Core {
     stopped: bool,
     backoff: Backoff,
     failures: u32,
+    /// A hello of ours went unanswered: until then it may still reach a registry, as a session newer than the one that
+    /// counts.
+    ghost_until_ms: u64,
     /// Refused tokens in a row.
     refusals: u32,
     fresh_token: bool,
@@ -114,6 +117,7 @@ impl Core {
             stopped: false,
             backoff: config.backoff,
             failures: 0,
+            ghost_until_ms: 0,
             refusals: 0,
             fresh_token: false,
             heartbeat_spread_ms: 30_000,

@@ -114,6 +114,24 @@ fn a_superseded_link_that_is_being_left_is_no_reason_to_stop() {
 }
 
 #[test]
+fn a_hello_of_our_own_that_is_registered_late_is_no_reason_to_stop() {
+    let mut core = Core::new(&config());
+    let first = dialed(&core.on(0, Input::Tick));
+    core.on(1, Input::Opened(first));
+    // Its hello is on the way when the link breaks; the next attempt is welcome, then the first is registered.
+    core.on(2, Input::Lost(first, LostReason::Broken("cut".into())));
+    let second = dialed(&core.on(core.due_ms().unwrap(), Input::Tick));
+    core.on(5_000, Input::Opened(second));
+    core.on(5_001, Input::Frame(second, welcome()));
+    let stopped = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Emit(Event::Fatal(_))));
+    assert!(!stopped(&core.on(5_002, closed(second, 4001))));
+    let third = dialed(&core.on(core.due_ms().unwrap(), Input::Tick));
+    core.on(9_000, Input::Opened(third));
+    core.on(9_001, Input::Frame(third, welcome()));
+    assert!(stopped(&core.on(9_002, closed(third, 4001))), "a second time it is somebody else");
+}
+
+#[test]
 fn after_welcome_nothing_of_the_old_link_counts() {
     let (mut core, old) = connected(&config());
     let new = dialed(&core.on(1, Input::Frame(old, ServerFrame::Migrate { within_ms: 1_000 })));

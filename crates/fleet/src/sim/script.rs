@@ -93,7 +93,12 @@ impl fmt::Display for Outcome {
 /// # Panics
 /// When the runtime cannot be built.
 pub fn run(plan: &Plan) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true);
+    // Set in .cargo/config.toml. Without it runs are as good a test, but do not replay.
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&plan.seed.to_be_bytes()));
+    let runtime = builder.build();
     #[allow(clippy::expect_used)] // A single-threaded runtime without IO needs nothing that could be missing.
     runtime.expect("a runtime").block_on(play(plan))
 }
