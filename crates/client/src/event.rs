@@ -98,6 +98,13 @@ pub enum Event {
         /// Its highest number known to the server.
         head: u64,
     },
+    /// The gateway sent a page that is not dense. Nothing is shown out of order for it; it is a fault of the gateway.
+    PageWithHole {
+        /// Of which conversation.
+        conversation: Arc<str>,
+        /// The number before the hole.
+        after: u64,
+    },
     /// The answer to `history`.
     History(Page),
     /// The answer to `list`, or a page of the discovery after a connect.

@@ -100,6 +100,11 @@ impl Core {
     /// A page of a replay, of a sync or of the history.
     fn page(&mut self, now_ms: u64, page: Page) {
         let id: Arc<str> = Arc::from(page.conversation.as_str());
+        let hole = page.messages.windows(2).find(|pair| pair[1].sequence_number != pair[0].sequence_number + 1);
+        if let Some(pair) = hole {
+            // What lies above it is held back until the rest came, as after any jump; but no gateway may send this.
+            self.emit(Event::PageWithHole { conversation: id.clone(), after: pair[0].sequence_number });
+        }
         if self.conversation(&id).replaying {
             self.replay_until_ms = Some(now_ms + REPLAY_TIMEOUT_MS);
             self.take_in_page(&id, page);

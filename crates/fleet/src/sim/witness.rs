@@ -119,6 +119,9 @@ impl Observer for Eyes {
                     _ => Fact::Refused { client, conversation, key: *key },
                 });
             }
+            Event::PageWithHole { conversation, after } => {
+                self.book.0.lock().fatal.push(format!("I5: a page of {conversation} has a hole after {after}"));
+            }
             Event::Fatal(fatal) => self.book.0.lock().fatal.push(format!("client {}: {fatal}", client.0)),
             _ => {}
         }
