@@ -1,16 +1,13 @@
 //! Group fan-out: `sequenced.group` to the gateways of members, fair between conversations (failure mode 6).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use backends::port::{Consumer, ConsumerEvent, Entry, Lane, StoreResult, StoredMessage, Topic};
 use domain::{ConversationId, FairQueue};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
-    delivery::Ticket,
+    delivery::{Ticket, Unacked, reap},
     record::decode_sequenced,
     worker::{Shared, WorkerStats},
 };
@@ -25,8 +22,8 @@ const TURN: usize = 64;
 /// Batches that may wait for gateways to acknowledge. Past it the topic is not read.
 const UNACKED_BATCHES: usize = 64;
 
-/// Batches of each partition under way: the offset after each.
-type Unacked = BTreeMap<u32, VecDeque<(u64, Ticket)>>;
+/// Batches of each partition under way.
+type Partitions = BTreeMap<u32, Unacked>;
 
 /// Fans out until the worker stops.
 pub(crate) async fn run(shared: Shared) {
@@ -47,11 +44,11 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
     let topic = Topic::Sequenced(Lane::Group);
     let log = &shared.ports.log;
     let mut consumer = log.join(GROUP, topic, shared.config.node.as_str()).await?;
-    let mut unacked = Unacked::new();
+    let mut unacked = Partitions::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let batches: usize = unacked.values().map(VecDeque::len).sum();
+        let batches: usize = unacked.values().map(Unacked::len).sum();
         let event = tokio::select! {
             biased;
             _ = tick.tick() => {
@@ -71,7 +68,9 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
             ConsumerEvent::Records { partition, entries } => {
                 let next = entries.last().map_or(0, |entry| entry.offset + 1);
                 let ticket = deliver(shared, &entries).await;
-                unacked.entry(partition).or_default().push_back((next, ticket));
+                let batches = unacked.entry(partition).or_default();
+                batches.push_back((next, ticket));
+                reap(batches);
             }
         }
     }
@@ -99,20 +98,13 @@ async fn deliver(shared: &Shared, entries: &[Entry]) -> Ticket {
 }
 
 /// Commits what every gateway has, so that the next owner delivers the rest again.
-async fn commit(consumer: &mut dyn Consumer, unacked: &mut Unacked) {
+async fn commit(consumer: &mut dyn Consumer, unacked: &mut Partitions) {
     for (partition, batches) in unacked {
-        let mut done = None;
-        while let Some((next, ticket)) = batches.front_mut() {
-            if !ticket.is_done() {
-                break;
-            }
-            done = Some(*next);
-            batches.pop_front();
-        }
-        if let Some(next) = done
-            && let Err(error) = consumer.commit(*partition, next).await
-        {
-            tracing::debug!(%error, partition, "a commit was refused");
+        let Some(done) = reap(batches) else { continue };
+        match consumer.commit(*partition, done).await {
+            // It stands for what is committed already; nothing of it is under way.
+            Ok(()) => drop(batches.pop_front()),
+            Err(error) => tracing::debug!(%error, partition, "a commit was refused"),
         }
     }
 }

@@ -11,6 +11,22 @@ pub(crate) use members::{MemberCache, Members};
 
 use tokio::sync::oneshot;
 
+/// Batches under way, in order: the offset after each, and its ticket.
+pub(crate) type Unacked = std::collections::VecDeque<(u64, Ticket)>;
+
+/// Folds the done batches at the front into one, and returns the offset up to which all is done. Called after every
+/// batch, not only when offsets are committed: what is done must not count against the bound of what is under way.
+pub(crate) fn reap(unacked: &mut Unacked) -> Option<u64> {
+    let mut done = None;
+    while unacked.front_mut().is_some_and(|(_, ticket)| ticket.is_done()) {
+        done = unacked.pop_front().map(|(offset, _)| offset);
+    }
+    if let Some(offset) = done {
+        unacked.push_front((offset, Ticket::default()));
+    }
+    done
+}
+
 /// Resolves when every gateway it concerns has the deliveries in its sockets' queues, or is dead.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket {

@@ -1,10 +1,6 @@
 //! The loop of one lane's sequencer.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backends::port::{Consumer, ConsumerEvent, Entry, Lane, StoreResult, Topic};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -12,7 +8,12 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::{GROUP, heads::SharedPartition, partition::WAITING_MAX, recover};
-use crate::{delivery::Ticket, persister, record::encode_sequenced, worker::Shared};
+use crate::{
+    delivery::{Ticket, Unacked, reap},
+    persister,
+    record::encode_sequenced,
+    worker::Shared,
+};
 
 /// How often finished offsets are committed and waiting conversations are tried again.
 const TICK: Duration = Duration::from_millis(100);
@@ -29,7 +30,7 @@ struct Owned {
     /// Where to go on reading.
     next: u64,
     /// Batches done but for the gateways' word: the offset after each.
-    unacked: VecDeque<(u64, Ticket)>,
+    unacked: Unacked,
     committed: u64,
     last_retry: Instant,
 }
@@ -163,7 +164,7 @@ impl Sequencer {
                     state,
                     busy: false,
                     next: resume,
-                    unacked: VecDeque::new(),
+                    unacked: Unacked::new(),
                     committed: resume,
                     last_retry: Instant::now(),
                 };
@@ -178,6 +179,7 @@ impl Sequencer {
                 };
                 owned.busy = false;
                 owned.unacked.push_back((owned.next, ticket));
+                reap(&mut owned.unacked);
                 read_on(partition, owned, consumer);
             }
         }
@@ -187,15 +189,9 @@ impl Sequencer {
         let mut retry = Vec::new();
         let mut waiting = 0;
         for (partition, owned) in &mut self.owned {
-            while owned.unacked.len() > 1 && owned.unacked[0].1.is_done() && owned.unacked[1].1.is_done() {
-                owned.unacked.pop_front();
-            }
-            if let Some((offset, ticket)) = owned.unacked.front_mut()
-                && ticket.is_done()
-            {
+            if let Some(done) = reap(&mut owned.unacked) {
                 let waiting = owned.state.lock().first_waiting();
-                let offset = waiting.map_or(*offset, |waiting| waiting.min(*offset));
-                owned.unacked.pop_front();
+                let offset = waiting.map_or(done, |waiting| waiting.min(done));
                 if offset > owned.committed {
                     match consumer.commit(*partition, offset).await {
                         Ok(()) => owned.committed = offset,
