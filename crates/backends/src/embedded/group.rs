@@ -63,13 +63,17 @@ impl State {
             group.owners.clear();
             return;
         }
-        let share = (partitions as usize).div_ceil(group.members.len());
+        // So many each, and one more for so many of them: a share rounded up for all could leave the last with nothing.
+        let share = partitions as usize / group.members.len();
+        let mut larger = partitions as usize % group.members.len();
         let mut held: BTreeMap<u64, usize> = BTreeMap::new();
         let mut orphans: BTreeSet<u32> = (0..partitions).collect();
         group.owners.retain(|partition, (member, _)| {
             let held = held.entry(*member).or_default();
-            let keep = group.members.contains(member) && *held < share;
+            let one_more = *held == share && larger > 0;
+            let keep = group.members.contains(member) && (*held < share || one_more);
             if keep {
+                larger -= usize::from(one_more);
                 *held += 1;
                 orphans.remove(partition);
             }

@@ -61,7 +61,8 @@ impl Presence for MemoryPresence {
             let was_online = user.devices.iter().any(|device| device.expires > now);
             user.last_seen_ms = now_ms;
             match user.devices.iter_mut().find(|device| device.device == session.device) {
-                Some(device) if device.session_version <= session.session_version => {
+                // A newer session that fell silent does not hide an older one that is heard of.
+                Some(device) if device.session_version <= session.session_version || device.expires <= now => {
                     device.session_version = session.session_version;
                     device.expires = now + PRESENCE_TTL;
                 }

@@ -94,12 +94,16 @@ impl Directory for SqliteDirectory {
     async fn create(&self, conversation: &Conversation) -> StoreResult<Created> {
         let pair = pair(conversation);
         let mut tx = self.pool.begin_with(BEGIN).await.map_err(unavailable)?;
-        let taken = sqlx::query("SELECT id FROM conversations WHERE id = ? OR pair = ? ORDER BY pair IS NULL")
-            .bind(conversation.id.as_str())
-            .bind(&pair)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(unavailable)?;
+        // The pair's own conversation first: the id may be that of another pair.
+        let taken = sqlx::query(
+            "SELECT id FROM conversations WHERE id = ? OR pair = ? ORDER BY COALESCE(pair = ?, 0) DESC LIMIT 1",
+        )
+        .bind(conversation.id.as_str())
+        .bind(&pair)
+        .bind(&pair)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(unavailable)?;
         if let Some(row) = taken {
             let id = conversation_of(&row, 0)?;
             drop(tx);
