@@ -114,9 +114,14 @@ async fn list_pages_by_id() {
     ids.sort();
     let mut client = Client::connect(0, &a).await;
     client.send(&ids[0], "x").await;
-    while client.until("message").await["conversation"] != ids[0].as_str() {}
-    client.say(json!({"type": "list", "limit": 2})).await;
-    let page = client.until("conversations").await;
+    // Accepted is not numbered yet: asked again until it is.
+    let page = loop {
+        client.say(json!({"type": "list", "limit": 2})).await;
+        let page = client.until("conversations").await;
+        if page["conversations"][0]["head"] == 1 {
+            break page;
+        }
+    };
     let of = |page: &Value| -> Vec<String> {
         page["conversations"]
             .as_array()
