@@ -72,7 +72,8 @@ async fn authorise(shared: &Shared, conn: &Conn, id: &ConversationId) -> Result<
 async fn replay(shared: &Shared, conn: &Conn, one: &Resumed, head: Option<u64>) -> u64 {
     let mut head = match head {
         Some(head) => head,
-        None => ask(shared, one).await,
+        // Boxed: a replay that need not ask keeps no room for it.
+        None => Box::pin(ask(shared, one)).await,
     };
     let mut last = one.last_seen;
     loop {
