@@ -5,7 +5,7 @@
 //! - [`request`]: what each frame does.
 //! - [`replay`]: catch-up after `hello`.
 
-mod replay;
+pub(crate) mod replay;
 mod request;
 mod turn;
 mod welcome;
