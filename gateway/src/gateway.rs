@@ -22,7 +22,7 @@ use protocol::{
 use rand::{SeedableRng as _, rngs::SmallRng};
 use tokio::{
     net::TcpListener,
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Duration, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,6 +31,7 @@ use crate::{
     accept,
     auth::Auth,
     config::GatewayConfig,
+    connection,
     drain::Drain,
     hub::Hub,
     intake::Intake,
@@ -84,6 +85,8 @@ pub(crate) struct Shared {
     /// Streams that were accepted and are not closed, and how many of each address.
     pub(crate) streams: Mutex<HashMap<IpAddr, usize>>,
     pub(crate) handshakes: AtomicUsize,
+    /// Turns of replays.
+    pub(crate) replays: Semaphore,
     /// The lease is held: workers know this gateway. Not ready without it.
     pub(crate) leased: AtomicBool,
     pub(crate) stop: CancellationToken,
@@ -121,6 +124,7 @@ impl Gateway {
             rng: Mutex::new(SmallRng::seed_from_u64(config.seed)),
             streams: Mutex::default(),
             handshakes: AtomicUsize::new(0),
+            replays: Semaphore::new(connection::replay::AT_ONCE),
             leased: AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

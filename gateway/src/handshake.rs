@@ -8,17 +8,14 @@ use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
 use domain::DeviceId;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use protocol::frames::{ClientFrame, CloseCode, FrameError, SUBPROTOCOL};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 use tungstenite::handshake::server::{create_response, write_response};
 
 use crate::{
     accept::{Full, Shaking},
     auth::{Identity, Unauthorized},
     gateway::Shared,
-    socket::{ByteStream, Incoming, Io, Read},
+    socket::{ByteStream, Incoming, Io, Read, poll_append},
 };
 
 /// A request's head may take so long and be so large.
@@ -44,18 +41,19 @@ pub(crate) struct Hello {
     pub(crate) shaking: Shaking,
 }
 
-/// Reads the head of a request and takes it where it belongs. `None` when there is no connection in the end.
+/// Reads the head of a request and takes it where it belongs. `None` when there is no connection in the end. Boxed in
+/// here: rare branches, so that thousands of handshakes at once do not each keep room for all of them.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     mut stream: Box<dyn ByteStream>,
     full: Option<Full>,
     shaking: Shaking,
-) -> Option<Hello> {
-    let mut read = Vec::with_capacity(1_024);
+) -> Option<Box<Hello>> {
+    let mut read = Vec::new();
     let (request, body) = timeout(HEAD_DEADLINE, read_head(&mut stream, &mut read)).await.ok()??;
     if request.uri().path() != "/v1/ws" {
         drop((request, shaking));
-        crate::http::serve(shared, stream, read).await;
+        Box::pin(crate::http::serve(shared, stream, read)).await;
         return None;
     }
     let rest = read.split_off(body);
@@ -83,7 +81,7 @@ async fn read_head(stream: &mut Box<dyn ByteStream>, read: &mut Vec<u8>) -> Opti
         if let Some(parsed) = parse_head(read)? {
             return Some(parsed);
         }
-        if read.len() >= HEAD_BYTES || stream.read_buf(read).await.ok()? == 0 {
+        if read.len() >= HEAD_BYTES || poll_fn(|cx| poll_append(stream, cx, read)).await.ok()? == 0 {
             return None;
         }
     }
@@ -175,12 +173,12 @@ fn refusal(status: u16, why: &str) -> String {
 }
 
 /// Waits for `hello`, the first frame. Anything else closes with 4004; a bad or missing token with 4003.
-async fn hello(shared: &Shared, mut io: Io, identity: Token, shaking: Shaking) -> Option<Hello> {
+async fn hello(shared: &Shared, mut io: Io, identity: Token, shaking: Shaking) -> Option<Box<Hello>> {
     let first = poll_fn(|cx| io.poll_read(cx, shared.now_ms(), true));
     let mut incoming = match timeout(HELLO_DEADLINE, first).await {
         Ok(Read::Incoming(incoming)) => incoming.into_iter(),
         Ok(Read::Closed) => return None,
-        Err(_) => return close(shared, io, CloseCode::Violation).await,
+        Err(_) => return Box::pin(close(shared, io, CloseCode::Violation)).await,
     };
     let hello = match incoming.next() {
         Some(Incoming::Frame(Ok(ClientFrame::Hello { device, token, resume }))) => (device, token, resume),
@@ -188,9 +186,9 @@ async fn hello(shared: &Shared, mut io: Io, identity: Token, shaking: Shaking) -
             // The frame was no hello that can be taken: say what is wrong with it before the close.
             let text = protocol::frames::ServerFrame::Error(error).encode();
             io.push(crate::socket::text_frame(&text));
-            return close(shared, io, CloseCode::Violation).await;
+            return Box::pin(close(shared, io, CloseCode::Violation)).await;
         }
-        _ => return close(shared, io, CloseCode::Violation).await,
+        _ => return Box::pin(close(shared, io, CloseCode::Violation)).await,
     };
     let (device, token, resume) = hello;
     let identity = match (identity, token) {
@@ -199,13 +197,13 @@ async fn hello(shared: &Shared, mut io: Io, identity: Token, shaking: Shaking) -
         (None, None) => Err(Unauthorized::Missing),
     };
     let (Ok(identity), Ok(device)) = (identity, DeviceId::parse(&device)) else {
-        return close(shared, io, CloseCode::Unauthorized).await;
+        return Box::pin(close(shared, io, CloseCode::Unauthorized)).await;
     };
-    Some(Hello { io, identity, device, resume, more: incoming.collect(), shaking })
+    Some(Box::new(Hello { io, identity, device, resume, more: incoming.collect(), shaking }))
 }
 
 /// Says goodbye and gives the client a moment to take it.
-pub(crate) async fn close(shared: &Shared, mut io: Io, code: CloseCode) -> Option<Hello> {
+pub(crate) async fn close(shared: &Shared, mut io: Io, code: CloseCode) -> Option<Box<Hello>> {
     io.close(code);
     let said = async {
         poll_fn(|cx| io.poll_flush(cx, shared.now_ms())).await;

@@ -5,7 +5,7 @@
 //! - [`request`]: what each frame does.
 //! - [`replay`]: catch-up after `hello`.
 
-mod replay;
+pub(crate) mod replay;
 mod request;
 mod turn;
 mod welcome;
@@ -29,7 +29,7 @@ use crate::{
 const SESSION_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves a client that said hello, to its end.
-pub(crate) async fn run(shared: Arc<Shared>, hello: Hello) {
+pub(crate) async fn run(shared: Arc<Shared>, hello: Box<Hello>) {
     // Boxed: what the welcome needs is given back before the idle life begins.
     let Some((conn, mut turn)) = Box::pin(welcome::welcome(&shared, hello)).await else { return };
     poll_fn(|cx| turn.poll(cx, &shared, &conn)).await;

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, future::poll_fn, sync::Arc};
 use backends::port::{Lane, StoredMessage};
 use domain::ConversationId;
 use protocol::frames::{ErrorFrame, Page, ServerFrame};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::{gateway::Shared, hub::Conn, intake::lane_of, reading::message_frame, socket::text_frame};
 
@@ -22,6 +22,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a read that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Replays that run at once, and how long another waits for one of them to end.
+pub(crate) const AT_ONCE: usize = 256;
+const TURN_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A conversation to replay.
 struct Resumed {
     id: ConversationId,
@@ -29,8 +33,14 @@ struct Resumed {
     last_seen: u64,
 }
 
-/// Replays everything, then says `synced`.
+/// Replays everything, then says `synced`. In a mass reconnect most replays wait for their turn while they are small; one
+/// that waited long begins all the same, so that replays that hang hold nobody up for more than that.
 pub(super) async fn run(shared: Arc<Shared>, conn: Arc<Conn>, resume: Vec<(ConversationId, u64)>) {
+    let _turn = timeout(TURN_PATIENCE, shared.replays.acquire()).await;
+    Box::pin(all(shared.clone(), conn, resume)).await;
+}
+
+async fn all(shared: Arc<Shared>, conn: Arc<Conn>, resume: Vec<(ConversationId, u64)>) {
     let mut resumed = Vec::with_capacity(resume.len());
     for (id, last_seen) in resume {
         match authorise(&shared, &conn, &id).await {
@@ -72,7 +82,8 @@ async fn authorise(shared: &Shared, conn: &Conn, id: &ConversationId) -> Result<
 async fn replay(shared: &Shared, conn: &Conn, one: &Resumed, head: Option<u64>) -> u64 {
     let mut head = match head {
         Some(head) => head,
-        None => ask(shared, one).await,
+        // Boxed: a replay that need not ask keeps no room for it.
+        None => Box::pin(ask(shared, one)).await,
     };
     let mut last = one.last_seen;
     loop {

@@ -14,8 +14,8 @@ use super::{SESSION_DEADLINE, replay, turn::Turn};
 use crate::{gateway::Shared, handshake::Hello, hub::Conn, socket::text_frame};
 
 /// Registers the session, says `welcome` and begins the replay. `None` when the registry does not take it.
-pub(super) async fn welcome(shared: &Arc<Shared>, hello: Hello) -> Option<(Arc<Conn>, Turn)> {
-    let Hello { mut io, identity, device, resume, more, shaking } = hello;
+pub(super) async fn welcome(shared: &Arc<Shared>, hello: Box<Hello>) -> Option<(Arc<Conn>, Turn)> {
+    let Hello { mut io, identity, device, resume, more, shaking } = *hello;
     let config = &shared.config;
     let now_ms = shared.now_ms();
     let registered = shared.ports.registry.register(&identity.user, &device, &config.node, config.incarnation, now_ms);
@@ -23,11 +23,11 @@ pub(super) async fn welcome(shared: &Arc<Shared>, hello: Hello) -> Option<(Arc<C
         Ok(Ok(registered)) => registered,
         Ok(Err(error)) => {
             tracing::warn!(%error, "cannot register a session");
-            return turn_away(shared, io).await;
+            return Box::pin(turn_away(shared, io)).await;
         }
         Err(_) => {
             tracing::warn!("cannot register a session: the registry does not answer");
-            return turn_away(shared, io).await;
+            return Box::pin(turn_away(shared, io)).await;
         }
     };
     if config.planted.has(Bug::NoSessionVersion) {

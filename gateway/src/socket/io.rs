@@ -32,6 +32,20 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
+/// Reads once and appends to `bytes`: whoever waits owns no buffer. 0 at the end of the stream.
+pub(crate) fn poll_append(
+    stream: &mut Box<dyn ByteStream>,
+    cx: &mut Context<'_>,
+    bytes: &mut Vec<u8>,
+) -> Poll<std::io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+        bytes.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+}
+
 /// What reading came to.
 #[derive(Debug)]
 pub(crate) enum Read {

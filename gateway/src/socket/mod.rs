@@ -10,7 +10,7 @@ mod io;
 
 pub(crate) use decode::Incoming;
 pub(crate) use frame::text_frame;
-pub(crate) use io::{Io, Read};
+pub(crate) use io::{Io, Read, poll_append};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
