@@ -36,7 +36,10 @@ struct Resumed {
 /// Replays everything, then says `synced`. In a mass reconnect most replays wait for their turn while they are small; one
 /// that waited long begins all the same, so that replays that hang hold nobody up for more than that.
 pub(super) async fn run(shared: Arc<Shared>, conn: Arc<Conn>, resume: Vec<(ConversationId, u64)>) {
-    let _turn = timeout(TURN_PATIENCE, shared.replays.acquire()).await;
+    let _turn = match resume.is_empty() {
+        true => None,
+        false => Some(timeout(TURN_PATIENCE, shared.replays.acquire()).await),
+    };
     Box::pin(all(shared.clone(), conn, resume)).await;
 }
 
