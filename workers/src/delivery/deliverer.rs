@@ -7,7 +7,7 @@ use domain::{Bug, ConversationId, NodeId, Planted, UserId};
 use parking_lot::Mutex;
 use protocol::{
     frames::Kind,
-    link::{CloseSession, Conflict, Delivery, HeadReply, Notice, Numbered, Relay, Supersede, delivery},
+    link::{Conflict, Delivery, HeadReply, Notice, Numbered, Relay, Supersede, delivery},
 };
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -136,7 +136,6 @@ impl Deliverer {
 
     async fn supersede(&self, supersede: Supersede) {
         let (Some(close), Ok(gateway)) = (supersede.close, NodeId::parse(&supersede.gateway)) else { return };
-        let close = CloseSession { ..close };
         let delivery = Delivery { users: Vec::new(), subscribers: false, kind: Some(delivery::Kind::Close(close)) };
         self.links.deliver(&gateway, vec![delivery]).await;
     }
