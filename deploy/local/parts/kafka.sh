@@ -1,0 +1,33 @@
+# One Kafka broker that is its own controller.
+
+kafka_port=19092
+kafka_controller_port=19093
+
+kafka_address() { echo "127.0.0.1:$kafka_port"; }
+
+kafka_java() {
+    echo java -Xms384m -Xmx384m -XX:+UseG1GC -Dlog4j2.configurationFile="file:$here/conf/kafka-log4j2.xml" -cp "$parts/kafka/lib/*"
+}
+
+kafka_start() {
+    local config="$run/kafka.properties" java
+    mkdir -p "$run/kafka"
+    sed -e "s|@DATA@|$run/kafka|" -e "s|@PORT@|$kafka_port|g" -e "s|@CONTROLLER@|$kafka_controller_port|g" \
+        "$here/conf/kafka.properties" >"$config"
+    read -ra java <<<"$(set -f && kafka_java)"
+    if [[ ! -e "$run/kafka/meta.properties" ]]; then
+        "${java[@]}" kafka.tools.StorageTool format -c "$config" -t "$(kafka_cluster_id)" >>"$run/kafka.log" 2>&1 ||
+            die "kafka's storage cannot be formatted; 'stack logs kafka' says why"
+    fi
+    : >"$run/kafka.log"
+    spawn kafka "${java[@]}" kafka.Kafka "$config"
+}
+
+# 16 random bytes as URL-safe base64.
+kafka_cluster_id() {
+    head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='
+}
+
+kafka_ready() {
+    listens 127.0.0.1 "$kafka_port" && grep -q 'Kafka Server started' "$run/kafka.log"
+}
