@@ -99,12 +99,18 @@ async fn deliver(shared: &Shared, entries: &[Entry]) -> Ticket {
 
 /// Commits what every gateway has, so that the next owner delivers the rest again.
 async fn commit(consumer: &mut dyn Consumer, unacked: &mut Partitions) {
-    for (partition, batches) in unacked {
-        let Some(done) = reap(batches) else { continue };
-        match consumer.commit(*partition, done).await {
-            // It stands for what is committed already; nothing of it is under way.
-            Ok(()) => drop(batches.pop_front()),
-            Err(error) => tracing::debug!(%error, partition, "a commit was refused"),
+    let done = unacked.iter_mut().filter_map(|(partition, batches)| Some((*partition, reap(batches)?)));
+    let done: Vec<_> = done.collect();
+    if done.is_empty() {
+        return;
+    }
+    match consumer.commit(&done).await {
+        // The first of each stands for what is committed now; nothing of it is under way.
+        Ok(()) => {
+            for (partition, _) in done {
+                unacked.get_mut(&partition).map(Unacked::pop_front);
+            }
         }
+        Err(error) => tracing::debug!(%error, "a commit was refused"),
     }
 }

@@ -58,7 +58,7 @@ async fn store(shared: &Shared, consumer: &mut dyn Consumer, partition: u32, ent
         sleep(RETRY).await;
     }
     WorkerStats::add(&shared.stats.stored, rows.len());
-    if let Err(error) = consumer.commit(partition, next).await {
+    if let Err(error) = consumer.commit(&[(partition, next)]).await {
         // The partition has another owner, or the log is away: the rows will be stored again.
         tracing::debug!(%error, partition, "a commit was refused");
     }

@@ -5,6 +5,8 @@
 
 mod clock;
 pub mod embedded;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod node;
 pub mod port;
 pub mod stream;

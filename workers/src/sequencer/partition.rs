@@ -209,11 +209,11 @@ impl Partition {
             || self.conversations.values().map(|loaded| loaded.fold.keys()).sum::<usize>() > KEYS_MAX
     }
 
-    /// `sequenced` has these messages, the first of them at offset `first`.
-    pub(super) fn appended(&mut self, messages: &[StoredMessage], first: u64) {
-        for (sequenced, message) in (first..).zip(messages) {
+    /// `sequenced` has these messages, the last of them at offset `last`; another owner's may stand between them.
+    pub(super) fn appended(&mut self, messages: &[StoredMessage], last: u64) {
+        for message in messages {
             if let Some(loaded) = self.conversations.get_mut(&message.conversation) {
-                loaded.last_sequenced = sequenced;
+                loaded.last_sequenced = last;
             }
         }
     }

@@ -185,20 +185,37 @@ impl Sequencer {
         }
     }
 
-    async fn on_tick(&mut self, consumer: &mut dyn Consumer) {
-        let mut retry = Vec::new();
-        let mut waiting = 0;
+    /// Commits what is done and what no gateway and no waiting conversation still needs.
+    async fn commit(&mut self, consumer: &mut dyn Consumer) {
+        let mut offsets = Vec::new();
         for (partition, owned) in &mut self.owned {
-            if let Some(done) = reap(&mut owned.unacked) {
-                let waiting = owned.state.lock().first_waiting();
-                let offset = waiting.map_or(done, |waiting| waiting.min(done));
-                if offset > owned.committed {
-                    match consumer.commit(*partition, offset).await {
-                        Ok(()) => owned.committed = offset,
-                        Err(error) => tracing::debug!(%error, partition, "a commit was refused"),
+            let Some(done) = reap(&mut owned.unacked) else { continue };
+            let waiting = owned.state.lock().first_waiting();
+            let offset = waiting.map_or(done, |waiting| waiting.min(done));
+            if offset > owned.committed {
+                offsets.push((*partition, offset));
+            }
+        }
+        if offsets.is_empty() {
+            return;
+        }
+        match consumer.commit(&offsets).await {
+            Ok(()) => {
+                for (partition, offset) in offsets {
+                    if let Some(owned) = self.owned.get_mut(&partition) {
+                        owned.committed = offset;
                     }
                 }
             }
+            Err(error) => tracing::debug!(%error, lane = self.lane.as_str(), "a commit was refused"),
+        }
+    }
+
+    async fn on_tick(&mut self, consumer: &mut dyn Consumer) {
+        self.commit(consumer).await;
+        let mut retry = Vec::new();
+        let mut waiting = 0;
+        for (partition, owned) in &mut self.owned {
             let waits = owned.state.lock().waiting_len;
             waiting += waits;
             if !owned.busy && waits > 0 && owned.last_retry.elapsed() >= RETRY {
@@ -270,8 +287,8 @@ async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPart
     };
     let appended = async {
         let payloads: Vec<_> = folded.numbered.iter().map(encode_sequenced).collect();
-        if let Some(first) = append(shared, Topic::Sequenced(lane), number, payloads).await {
-            state.lock().appended(&folded.numbered, first);
+        if let Some(last) = append(shared, Topic::Sequenced(lane), number, payloads).await {
+            state.lock().appended(&folded.numbered, last);
         }
     };
     // The number is a function of the intake, which is durable: delivery need not wait for `sequenced`.
@@ -280,14 +297,14 @@ async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPart
 }
 
 /// Appends until the log has it: a later record may never stand before an earlier one of its conversation. Returns the
-/// offset of the first; `None` when there is nothing to append or the worker stops.
+/// offset of the last; `None` when there is nothing to append or the worker stops.
 async fn append(shared: &Shared, topic: Topic, partition: u32, payloads: Vec<bytes::Bytes>) -> Option<u64> {
     if payloads.is_empty() {
         return None;
     }
     loop {
         match shared.ports.log.append(topic, partition, payloads.clone()).await {
-            Ok(first) => return Some(first),
+            Ok(last) => return Some(last),
             Err(error) => tracing::warn!(%error, %topic, partition, "cannot append; will retry"),
         }
         tokio::select! {

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -306,13 +307,18 @@ impl<S: LogSource> Consumer for GroupConsumer<S> {
         }
     }
 
-    async fn commit(&mut self, partition: u32, offset: u64) -> StoreResult<()> {
-        let epoch = self.partitions.get(&partition).map(|at| at.epoch);
+    async fn commit(&mut self, offsets: &[(u32, u64)]) -> StoreResult<()> {
         let owned = self.coordinator.owned(&self.name, self.id);
-        if epoch.is_none() || owned.get(&partition).copied() != epoch {
-            return Err(StoreError::unavailable("log", format_args!("partition {partition} has another owner")));
+        for (partition, _) in offsets {
+            let epoch = self.partitions.get(partition).map(|at| at.epoch);
+            if epoch.is_none() || owned.get(partition).copied() != epoch {
+                return Err(StoreError::unavailable("log", format_args!("partition {partition} has another owner")));
+            }
         }
-        self.source.commit(&self.name.0, self.name.1, partition, offset).await
+        let (group, topic) = &self.name;
+        let commits = offsets.iter().map(|(partition, offset)| self.source.commit(group, *topic, *partition, *offset));
+        try_join_all(commits).await?;
+        Ok(())
     }
 }
 

@@ -79,8 +79,8 @@ pub struct Entry {
     pub payload: Bytes,
 }
 
-/// An append under way. It was put in order when it was called; it resolves with the offset of the first record once
-/// all are durable.
+/// An append under way. It was put in order when it was called; it resolves with the offset of the last record once
+/// all are durable. Records of others may stand between those of one append.
 pub type Appending = BoxFuture<'static, StoreResult<u64>>;
 
 /// The log.
@@ -144,6 +144,7 @@ pub trait Consumer: Send {
     /// Stops reading a partition until [`Consumer::start`]; its owner stays the same.
     fn pause(&mut self, partition: u32);
 
-    /// Everything below `offset` is done. Refused as `Unavailable` when the partition has another owner.
-    async fn commit(&mut self, partition: u32, offset: u64) -> StoreResult<()>;
+    /// By partition: everything below the offset is done. Refused as `Unavailable` when one of them has another owner;
+    /// then none is committed.
+    async fn commit(&mut self, offsets: &[(u32, u64)]) -> StoreResult<()>;
 }

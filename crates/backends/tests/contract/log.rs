@@ -35,8 +35,8 @@ pub(crate) async fn suite(log: Arc<dyn Log>) {
     offsets.reverse();
     assert_eq!(offsets, (1..50).map(|n| Ok(base + n)).collect::<Vec<_>>());
 
-    // Several at once are dense, and the offset is that of the first.
-    assert_eq!(log.append(TOPIC, 0, (50..60).map(payload).collect()).await, Ok(base + 50));
+    // Several at once: the offset is that of the last.
+    assert_eq!(log.append(TOPIC, 0, (50..60).map(payload).collect()).await, Ok(base + 59));
     assert_eq!(log.end(TOPIC, 0).await, Ok(base + 60));
 
     let entries = log.read(TOPIC, 0, base, 1_000).await.unwrap();
@@ -151,7 +151,7 @@ pub(crate) async fn groups(log: Arc<dyn Log>) {
     assert_eq!(a.offsets(0)[2..], [base, base + 1, base + 2, base + 3]);
 
     // Commits belong to group and partition.
-    a.consumer.commit(0, base + 2).await.unwrap();
+    a.consumer.commit(&[(0, base + 2)]).await.unwrap();
     assert_eq!(log.committed(&group, TOPIC, 0).await, Ok(Some(base + 2)));
     assert_eq!(log.committed(&group, TOPIC, 1).await, Ok(None));
     assert_eq!(log.committed(&format!("{group}x"), TOPIC, 0).await, Ok(None));
@@ -169,8 +169,8 @@ pub(crate) async fn groups(log: Arc<dyn Log>) {
     }
     // Who lost a partition cannot commit it, who has it can.
     let lost = *b.owned.keys().next().unwrap();
-    assert!(matches!(a.consumer.commit(lost, 9).await, Err(StoreError::Unavailable { .. })));
-    b.consumer.commit(lost, 5).await.unwrap();
+    assert!(matches!(a.consumer.commit(&[(lost, 9)]).await, Err(StoreError::Unavailable { .. })));
+    b.consumer.commit(&[(lost, 5)]).await.unwrap();
     assert_eq!(log.committed(&group, TOPIC, lost).await, Ok(Some(5)));
 
     // A third member gets a share too, though nobody has more than their part rounded up.
@@ -192,21 +192,21 @@ pub(crate) async fn groups(log: Arc<dyn Log>) {
 }
 
 /// A member that missed its session timeout. `expel` makes the log think so.
-pub(crate) async fn expelled(log: Arc<dyn Log>, expel: &(dyn Fn(&str) + Sync)) {
+pub(crate) async fn expelled(log: Arc<dyn Log>, expel: impl AsyncFn(&str, &str)) {
     let group = name::<domain::NodeId>("group").to_string();
     let (late, other) = (format!("late-{group}"), format!("other-{group}"));
     let all = log.partitions() as usize;
     let epochs = &mut BTreeMap::new();
     let mut a = Member::join(&log, &group, &late).await;
     until([&mut a], epochs, |[a]| a.owned.len() == all).await;
-    a.consumer.commit(0, 3).await.unwrap();
+    a.consumer.commit(&[(0, 3)]).await.unwrap();
 
     // It does not know yet, and the log refuses what it claims all the same.
-    expel(&late);
-    assert!(matches!(a.consumer.commit(0, 4).await, Err(StoreError::Unavailable { .. })));
+    expel(&group, &late).await;
+    assert!(matches!(a.consumer.commit(&[(0, 4)]).await, Err(StoreError::Unavailable { .. })));
     let mut b = Member::join(&log, &group, &other).await;
     until([&mut b], epochs, |[b]| b.owned.len() == all).await;
-    assert!(matches!(a.consumer.commit(0, 4).await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(a.consumer.commit(&[(0, 4)]).await, Err(StoreError::Unavailable { .. })));
     assert_eq!(log.committed(&group, TOPIC, 0).await, Ok(Some(3)));
 
     // It hears that everything is gone, then only an error.

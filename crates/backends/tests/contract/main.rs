@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used)] // All of it is test code; clippy sees only the test functions as such.
 
 mod directory;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod log;
 mod messages;
 mod presence;
+#[cfg(feature = "kafka")]
+mod real;
 mod recent;
 mod registry;
 
@@ -62,7 +66,7 @@ async fn log_on_disk() {
     let log = GroupLog::new(disk);
     log::suite(Arc::new(log.clone())).await;
     log::groups(Arc::new(log.clone())).await;
-    log::expelled(Arc::new(log.clone()), &|member| log.coordinator().expel(member)).await;
+    log::expelled(Arc::new(log.clone()), async |_, member| log.coordinator().expel(member)).await;
 }
 
 #[tokio::test]

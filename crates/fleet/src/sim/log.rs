@@ -80,6 +80,7 @@ impl SimLog {
             let mut state = self.state.lock();
             let entries = state.durable.entry(one.slot).or_default();
             let first = entries.len() as u64;
+            let last = (first + one.payloads.len() as u64).saturating_sub(1);
             entries.extend(one.payloads.into_iter().zip(first..).map(|(payload, offset)| Entry {
                 offset,
                 time_ms,
@@ -87,7 +88,7 @@ impl SimLog {
             }));
             drop(state);
             // Who asked may be gone.
-            let _ = one.done.send(Ok(first));
+            let _ = one.done.send(Ok(last));
             self.grown[&one.slot.0].send_modify(|n| *n += 1);
         }
     }

@@ -98,9 +98,9 @@ impl Consumer for BehindConsumer {
         self.consumer.pause(partition);
     }
 
-    async fn commit(&mut self, partition: u32, offset: u64) -> StoreResult<()> {
+    async fn commit(&mut self, offsets: &[(u32, u64)]) -> StoreResult<()> {
         self.weather.call("log").await?;
-        self.consumer.commit(partition, offset).await
+        self.consumer.commit(offsets).await
     }
 }
 

@@ -90,7 +90,7 @@ struct Writer {
 /// What one append became.
 struct Appended {
     slot: usize,
-    first: u64,
+    last: u64,
     entries: Vec<Entry>,
     done: oneshot::Sender<StoreResult<u64>>,
 }
@@ -125,7 +125,6 @@ impl Writer {
                     let (end, time_ms) = ends.entry(slot).or_insert_with(|| self.partitions[slot].end_and_time());
                     // Log time never falls within a partition, whatever the machine's clock does.
                     *time_ms = now_ms.max(*time_ms);
-                    let first = *end;
                     let mut entries = Vec::with_capacity(payloads.len());
                     for payload in payloads {
                         let entry = Entry { offset: *end, time_ms: *time_ms, payload };
@@ -134,7 +133,7 @@ impl Writer {
                         entries.push(entry);
                         *end += 1;
                     }
-                    appended.push(Appended { slot, first, entries, done });
+                    appended.push(Appended { slot, last: end.saturating_sub(1), entries, done });
                 }
                 Job::Put { space, rows, done } => {
                     let space = self.space(space).clone();
@@ -166,7 +165,7 @@ impl Writer {
                 self.partitions[one.slot].publish(one.entries);
                 grown[one.slot / self.per_topic] = true;
             }
-            let _ = one.done.send(outcome.clone().map(|()| one.first));
+            let _ = one.done.send(outcome.clone().map(|()| one.last));
         }
         for (topic, _) in grown.iter().enumerate().filter(|(_, grown)| **grown) {
             self.grown[topic].send_modify(|n| *n += 1);
