@@ -5,6 +5,8 @@
 
 mod clock;
 pub mod embedded;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod node;
 pub mod port;
 pub mod stream;
