@@ -5,6 +5,8 @@
 
 mod clock;
 pub mod embedded;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod node;
