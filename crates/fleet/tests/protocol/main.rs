@@ -8,6 +8,7 @@ mod channels;
 mod data_dir;
 mod hello;
 mod http;
+mod lanes;
 mod live;
 mod reading;
 mod send;
