@@ -12,12 +12,12 @@ use backends::{
     },
 };
 use bytes::Bytes;
-use domain::{ConversationId, NodeId, Planted, UserId};
+use domain::{ConversationId, UserId};
 use gateway::{Limits, Ports};
 use protocol::frames::Kind;
 use serde_json::json;
 use tokio::{io::DuplexStream, sync::watch, time::Duration};
-use workers::{Role, Worker, WorkerConfig};
+use workers::{Role, Worker};
 
 use crate::support::{Client, FAR, Single, send_frame};
 
@@ -182,28 +182,13 @@ impl Fleet {
             ..ports
         })
         .await;
-        let ports = workers::Ports {
-            log: single.ports.log.clone(),
-            messages: single.ports.messages.clone(),
-            recent: single.ports.recent.clone(),
-            registry: single.ports.registry.clone(),
-            directory: single.ports.directory.clone(),
-            gateways: Arc::new(single.links.clone()),
-        };
-        let node = NodeId::parse("worker").unwrap();
-        let worker =
-            Worker::start(WorkerConfig { node, roles: Role::ALL.to_vec(), planted: Planted::default() }, ports);
+        let worker = single.worker(Role::ALL.to_vec());
         let fleet = Self { single, worker, log, members, membership };
-        fleet.make(PAIR, Kind::Direct, vec!["a".into(), "b".into()]).await;
-        let crowd = (0..497).map(|n| format!("m{n:03}"));
-        fleet.make(GROUP, Kind::Group, ["a", "b", "c"].map(str::to_owned).into_iter().chain(crowd).collect()).await;
+        fleet.single.make(PAIR, Kind::Direct, &["a", "b"]).await;
+        let crowd: Vec<String> = (0..497).map(|n| format!("m{n:03}")).collect();
+        let members: Vec<&str> = ["a", "b", "c"].into_iter().chain(crowd.iter().map(String::as_str)).collect();
+        fleet.single.make(GROUP, Kind::Group, &members).await;
         fleet
-    }
-
-    async fn make(&self, id: &str, kind: Kind, members: Vec<String>) {
-        let members = members.iter().map(|name| UserId::parse(name).unwrap()).collect();
-        let conversation = Conversation { id: ConversationId::parse(id).unwrap(), kind, members };
-        assert_eq!(self.single.ports.directory.create(&conversation).await.unwrap(), Created::New);
     }
 
     /// What caches know of the members of the group counts no more.

@@ -6,6 +6,7 @@
 mod bad_input;
 mod channels;
 mod data_dir;
+mod drain;
 mod hello;
 mod http;
 mod lanes;

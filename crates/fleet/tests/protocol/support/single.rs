@@ -8,19 +8,23 @@ use std::{
 use backends::{
     Clock,
     embedded::{Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
-    port::Registry as _,
+    port::{Conversation, Created, Registry as _},
     stream::Switchboard,
 };
-use domain::NodeId;
+use domain::{ConversationId, NodeId, Planted, UserId};
 use gateway::{Auth, Gateway, GatewayConfig, JwtKey, Limits, Ports};
 use jsonwebtoken::{EncodingKey, Header, encode};
-use protocol::link::{GatewayFrame, WorkerFrame};
+use protocol::{
+    frames::Kind,
+    link::{GatewayFrame, WorkerFrame},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{DuplexStream, duplex},
     net::TcpListener,
     time::{Duration, sleep, timeout},
 };
+use workers::{Role, Worker, WorkerConfig};
 
 use super::{Client, DEADLINE};
 
@@ -73,6 +77,28 @@ impl Single {
         };
         timeout(DEADLINE, leased).await.expect("a lease");
         Self { gateway, clock, ports, links, _dir: dir }
+    }
+
+    /// A worker on the same stores.
+    pub(crate) fn worker(&self, roles: Vec<Role>) -> Worker {
+        let config = WorkerConfig { node: NodeId::parse("worker").unwrap(), roles, planted: Planted::default() };
+        let ports = self.ports.clone();
+        let ports = workers::Ports {
+            log: ports.log,
+            messages: ports.messages,
+            recent: ports.recent,
+            registry: ports.registry,
+            directory: ports.directory,
+            gateways: Arc::new(self.links.clone()),
+        };
+        Worker::start(config, ports)
+    }
+
+    /// Makes a conversation.
+    pub(crate) async fn make(&self, id: &str, kind: Kind, members: &[&str]) {
+        let members = members.iter().map(|name| UserId::parse(name).unwrap()).collect();
+        let conversation = Conversation { id: ConversationId::parse(id).unwrap(), kind, members };
+        assert_eq!(self.ports.directory.create(&conversation).await.unwrap(), Created::New);
     }
 
     /// Listens on a port.
