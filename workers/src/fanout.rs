@@ -92,7 +92,7 @@ async fn deliver(shared: &Shared, entries: &[Entry]) -> Ticket {
     while !queue.is_empty() {
         let turn: Vec<StoredMessage> =
             std::iter::from_fn(|| queue.pop()).take(TURN).map(|(_, message)| message).collect();
-        ticket.join(shared.deliverer.messages(&turn, &shared.stop).await);
+        ticket.join(shared.deliverer.messages(Lane::Group, &turn, &shared.stop).await);
     }
     ticket
 }

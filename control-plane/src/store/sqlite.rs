@@ -1,16 +1,15 @@
 //! The store in SQLite. The SQL keeps to what MySQL accepts too, as far as SQLite lets it.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use async_trait::async_trait;
+use backends::embedded::open_sqlite;
 use protocol::admin::{AuditEntry, Operation, OperationEvent, OperationState};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Row, Sqlite, SqliteConnection, SqlitePool,
     query::Query,
-    sqlite::{
-        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-    },
+    sqlite::{SqliteArguments, SqliteRow},
 };
 
 use super::{
@@ -56,15 +55,7 @@ fn int(number: u64) -> i64 {
 impl SqliteStore {
     /// Opens or makes the database and brings it to this version.
     pub async fn open(path: &Path) -> StoreResult<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
-        let pool = pool.connect_with(options).await.map_err(corrupt)?;
-        let store = Self { pool };
+        let store = Self { pool: open_sqlite(path).await.map_err(corrupt)? };
         store.migrate().await?;
         Ok(store)
     }

@@ -182,6 +182,134 @@ async fn a_torn_tail_is_cut_off_and_the_rest_is_whole() {
     }
 }
 
+/// What this thread logs while `what` runs.
+fn logged<T>(what: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let lines = Lines::default();
+    let result = tracing::subscriber::with_default(lines.clone(), what);
+    let lines = lines.0.lock().unwrap().clone();
+    (result, lines)
+}
+
+/// Keeps every event as `LEVEL message fields`.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields(String);
+        impl tracing::field::Visit for Fields {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!(" {field}={value:?}");
+            }
+        }
+        let mut fields = Fields(event.metadata().level().to_string());
+        event.record(&mut fields);
+        self.0.lock().unwrap().push(fields.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovery_is_said_in_the_log() {
+    let (dir, _) = damaged(|bytes, end| {
+        bytes.truncate(end);
+        bytes.extend([7; 300]);
+    })
+    .await;
+    let (disk, lines) = logged(|| open(dir.path(), false).unwrap());
+    let said: Vec<&String> = lines.iter().filter(|line| line.contains("recovered after a crash")).collect();
+    let [said] = said[..] else { panic!("not said once: {lines:?}") };
+    assert!(said.starts_with("WARN") && said.contains("a torn tail was cut off"), "{said}");
+    assert!(said.contains("torn_bytes=300"), "{said}");
+    let records: u64 = disk.end(TOPIC, 0).await.unwrap() + disk.end(TOPIC, 1).await.unwrap();
+    assert!(said.contains(&format!("{TOPIC} {records},")), "{said}");
+    disk.close();
+    drop(disk);
+
+    // A crash that tore nothing is said as such, and an orderly stop is no news.
+    let (disk, lines) = logged(|| open(dir.path(), false).unwrap());
+    assert!(lines.iter().any(|line| line.contains("the journal was whole")), "{lines:?}");
+    disk.close();
+    drop(disk);
+    let (disk, lines) = logged(|| open(dir.path(), true).unwrap());
+    assert!(!lines.iter().any(|line| line.contains("recovered")), "{lines:?}");
+    disk.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_before_the_end_of_a_journal_is_refused_and_the_file_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    run_and_kill(dir.path(), 250, &mut [0; 2]);
+    let journal = newest_journal(dir.path());
+    let mut whole = fs::read(&journal).unwrap();
+    let end = written(&whole);
+    // Without the zeros it is preallocated with, which would only make the test slow.
+    whole.truncate(end);
+    let mut rng = SmallRng::seed_from_u64(11);
+    // Anywhere in the first half: lengths, marks, checksums and payloads; a bit, a block of zeros, noise.
+    for n in 0..120 {
+        let mut bytes = whole.clone();
+        let at = rng.random_range(0..end / 2);
+        let what = match n % 3 {
+            0 => {
+                bytes[at] ^= 1 << rng.random_range(0..8);
+                "a bit"
+            }
+            1 => {
+                bytes[at..at + 512].fill(0);
+                "zeros"
+            }
+            _ => {
+                rng.fill(&mut bytes[at..at + 64]);
+                "noise"
+            }
+        };
+        fs::write(&journal, &bytes).unwrap();
+        let refused = open(dir.path(), n % 2 == 0).err();
+        let refused = refused.unwrap_or_else(|| panic!("{what} at {at} of {end}: opened"));
+        assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
+        assert!(fs::read(&journal).unwrap() == bytes, "{what} at {at}: the file was changed");
+    }
+    // As it was, it is a store again, also after all these attempts.
+    fs::write(&journal, whole).unwrap();
+    let disk = open(dir.path(), false).unwrap();
+    for partition in 0..2 {
+        assert!(check(&disk, partition, 1).await > 50);
+    }
+    disk.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_orderly_stop_nothing_may_be_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path(), true).unwrap();
+    disk.append(TOPIC, 0, vec!["the last word".into()]).await.unwrap();
+    disk.close();
+    drop(disk);
+    let journal = newest_journal(dir.path());
+    let mut bytes = fs::read(&journal).unwrap();
+    let end = written(&bytes);
+    bytes.truncate(end - 5);
+    fs::write(&journal, bytes).unwrap();
+    let refused = open(dir.path(), true).err().expect("an accepted record is gone");
+    assert!(refused.to_string().contains("although the last stop was an orderly one"), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_store_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();

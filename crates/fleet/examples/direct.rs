@@ -6,7 +6,7 @@ mod support;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -78,6 +78,14 @@ async fn main() -> Result<(), Failure> {
 struct Counts {
     began: Instant,
     received: AtomicU64,
+    /// Of the measurement under way, in microseconds.
+    late: Mutex<Histogram<u64>>,
+}
+
+impl Counts {
+    fn late(&self) -> std::sync::MutexGuard<'_, Histogram<u64>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The clients' process.
@@ -85,14 +93,14 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
     let [to, secret, pairs, window, seconds] = arguments else { return Err("clients: five arguments".into()) };
     let (to, pairs, window, seconds): (SocketAddr, usize, usize, u64) =
         (to.parse()?, pairs.parse()?, window.parse()?, seconds.parse()?);
-    let counts = Arc::new(Counts { began: Instant::now(), received: AtomicU64::new(0) });
-    let (late, mut latencies) = mpsc::unbounded_channel::<u64>();
+    let late = Mutex::new(Histogram::new(3)?);
+    let counts = Arc::new(Counts { began: Instant::now(), received: AtomicU64::new(0), late });
     let mut writers = Vec::new();
     for n in 0..pairs {
         let writer = Raw::connect(to, source(n), &token(secret, &format!("w{n}"), "user")?, "{}").await?;
         let reader = Raw::connect(to, source(n), &token(secret, &format!("r{n}"), "user")?, "{}").await?;
         let free = Arc::new(Semaphore::new(window));
-        tokio::spawn(read(reader, counts.clone(), late.clone(), free.clone()));
+        tokio::spawn(read(reader, counts.clone(), free.clone()));
         let (sends, queue) = mpsc::channel(4);
         tokio::spawn(write(n, writer, queue, counts.clone()));
         writers.push((sends, free));
@@ -100,7 +108,7 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
     while let Some(line) = told().await? {
         let end = Instant::now() + Duration::from_secs(seconds);
         let before = counts.received.load(Ordering::Relaxed);
-        while latencies.try_recv().is_ok() {}
+        counts.late().reset();
         let tasks: Vec<_> = match line.split_once(' ') {
             None => writers.iter().cloned().map(|(sends, free)| tokio::spawn(flood(sends, free, end))).collect(),
             Some((_, rate)) => {
@@ -118,10 +126,7 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         }
-        let mut histogram: Histogram<u64> = Histogram::new(3)?;
-        while let Ok(us) = latencies.try_recv() {
-            histogram.record(us)?;
-        }
+        let histogram = counts.late().clone();
         let at = |part| histogram.value_at_quantile(part) as f64 / 1_000.0;
         println!("{rate:.0} messages/s, p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(0.5), at(0.99), at(1.0));
     }
@@ -193,13 +198,13 @@ async fn write(pair: usize, raw: Raw, mut queue: mpsc::Receiver<usize>, counts: 
     }
 }
 
-async fn read(mut raw: Raw, counts: Arc<Counts>, late: mpsc::UnboundedSender<u64>, free: Arc<Semaphore>) {
+async fn read(mut raw: Raw, counts: Arc<Counts>, free: Arc<Semaphore>) {
     loop {
         let (now, mut received) = (counts.began.elapsed().as_micros() as u64, 0);
         while let Some(text) = raw.frames.next() {
             if let Some(sent) = sent_at(text) {
                 received += 1;
-                let _ = late.send(now.saturating_sub(sent));
+                counts.late().saturating_record(now.saturating_sub(sent));
             }
         }
         counts.received.fetch_add(received, Ordering::Relaxed);

@@ -118,13 +118,17 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What readers have seen and is not counted yet.
+const SEEN_MAX: usize = 65_536;
+
 /// The readers' process.
 async fn clients(arguments: &[String]) -> Result<(), Failure> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let [to, bare, secret, sockets] = arguments else { return Err("clients: two addresses, secret, number".into()) };
     let (to, bare, sockets): (std::net::SocketAddr, std::net::SocketAddr, usize) =
         (to.parse()?, bare.parse()?, sockets.parse()?);
-    let (seen_tx, mut seen) = mpsc::unbounded_channel::<usize>();
+    // A reader that finds it full reads on when what was seen is counted.
+    let (seen_tx, mut seen) = mpsc::channel::<usize>(SEEN_MAX);
     let mut readers = tokio::task::JoinSet::new();
     let mut tokens = Vec::new();
     for n in 0..sockets {
@@ -150,7 +154,7 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
                             while let Some(text) = raw.frames.next() {
                                 messages += usize::from(text.starts_with(br#"{"type":"message""#));
                             }
-                            if messages > 0 && seen.send(messages).is_err() {
+                            if messages > 0 && seen.send(messages).await.is_err() {
                                 return;
                             }
                             if !raw.frames.fill(&mut raw.stream).await.unwrap_or(false) {
@@ -182,7 +186,7 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
                     readers.spawn(async move {
                         let mut buffer = vec![0; 4_096];
                         while let Ok(n @ 1..) = stream.read(&mut buffer).await {
-                            if seen.send(n).is_err() {
+                            if seen.send(n).await.is_err() {
                                 return;
                             }
                         }

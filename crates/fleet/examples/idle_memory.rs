@@ -5,15 +5,14 @@
 mod support;
 
 use clap::Parser;
-use support::{Failure, crowd, rss_bytes};
+use support::{Crowd, Failure, crowd, rss_bytes};
 use tokio::time::{Duration, sleep};
 
 /// Measures the memory of an idle connection.
 #[derive(Parser)]
 struct Options {
-    /// How many clients.
-    #[arg(long, default_value_t = 18_000)]
-    clients: usize,
+    #[command(flatten)]
+    crowd: Crowd,
     /// How long to wait after each coming, so that what is on its way has settled.
     #[arg(long, default_value_t = 3)]
     settle_s: u64,
@@ -27,8 +26,8 @@ async fn main() -> Result<(), Failure> {
     }
     let options = Options::parse();
     let fleet = support::fleet(gateway::Limits::default()).await?;
-    crowd::prepare(&fleet, options.clients).await?;
-    let mut clients = crowd::start(&fleet, options.clients)?;
+    crowd::prepare(&fleet, options.crowd.clients).await?;
+    let mut clients = crowd::start(&fleet, options.crowd.clients)?;
     // The first handful makes what every process needs once: threads, caches, tables.
     sleep(Duration::from_secs(options.settle_s)).await;
     let before = rss_bytes()?;
@@ -36,13 +35,13 @@ async fn main() -> Result<(), Failure> {
     for round in ["fresh", "after 1 mass reconnect", "after 2 mass reconnects"] {
         let came = crowd::connect(&mut clients).await?;
         sleep(Duration::from_secs(options.settle_s)).await;
-        let each = rss_bytes()?.saturating_sub(before) as f64 / options.clients as f64;
+        let each = rss_bytes()?.saturating_sub(before) as f64 / options.crowd.clients as f64;
         let counted = fleet.gateways[0].gateway().connections();
         println!("{round}: {each:.0} B a connection ({counted} connections, all in after {:.2} s)", came.all_s);
         crowd::leave(&fleet, &mut clients).await?;
     }
     sleep(Duration::from_secs(options.settle_s)).await;
-    let left = rss_bytes()?.saturating_sub(before) as f64 / options.clients as f64;
+    let left = rss_bytes()?.saturating_sub(before) as f64 / options.crowd.clients as f64;
     println!("all gone: {left:.0} B for each that was there");
     clients.end()?;
     fleet.shutdown().await;

@@ -4,14 +4,13 @@
 mod support;
 
 use clap::Parser;
-use support::{Failure, cpu_s, crowd};
+use support::{Crowd, Failure, cpu_s, crowd};
 
 /// Measures how long a crowd takes to be back.
 #[derive(Parser)]
 struct Options {
-    /// How many clients.
-    #[arg(long, default_value_t = 18_000)]
-    clients: usize,
+    #[command(flatten)]
+    crowd: Crowd,
     /// How many times they come.
     #[arg(long, default_value_t = 4)]
     rounds: usize,
@@ -25,15 +24,15 @@ async fn main() -> Result<(), Failure> {
     }
     let options = Options::parse();
     let fleet = support::fleet(gateway::Limits::default()).await?;
-    crowd::prepare(&fleet, options.clients).await?;
-    let mut clients = crowd::start(&fleet, options.clients)?;
+    crowd::prepare(&fleet, options.crowd.clients).await?;
+    let mut clients = crowd::start(&fleet, options.crowd.clients)?;
     for round in 1..=options.rounds {
         let before = cpu_s()?;
         let came = crowd::connect(&mut clients).await?;
         let cpu = cpu_s()? - before;
         println!(
             "round {round}: {} clients back after {:.2} s (half {:.2} s, 99 % {:.2} s, {} attempts repeated; fleet's processor time {cpu:.2} s)",
-            options.clients, came.all_s, came.p50_s, came.p99_s, came.retries
+            options.crowd.clients, came.all_s, came.p50_s, came.p99_s, came.retries
         );
         crowd::leave(&fleet, &mut clients).await?;
     }

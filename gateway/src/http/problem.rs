@@ -146,3 +146,26 @@ pub(super) fn user(name: &str, field: &str) -> Result<UserId, Problem> {
 pub(super) fn not_found() -> Problem {
     Problem::new(ErrorCode::NotFound, "no such conversation")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_must_come_back_later_is_told_when_in_whole_seconds() {
+        let answer = |code, ms| Problem::from(ErrorFrame::new(code, "later").retry_after(ms)).into_response();
+        for (code, ms, status, seconds) in [
+            (ErrorCode::RateLimited, 1, 429, "1"),
+            (ErrorCode::RateLimited, 1_001, 429, "2"),
+            (ErrorCode::Unavailable, 3_000, 503, "3"),
+        ] {
+            let response = answer(code, ms);
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()["retry-after"]),
+                (status, &seconds.parse().unwrap())
+            );
+        }
+        let refused = Problem::new(ErrorCode::Forbidden, "not here").into_response();
+        assert_eq!((refused.status().as_u16(), refused.headers().get("retry-after")), (403, None));
+    }
+}

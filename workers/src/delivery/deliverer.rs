@@ -12,10 +12,13 @@ use protocol::{
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{LinkSet, MemberCache, Members, Ticket, link::Upcall};
+use super::{
+    LinkSet, MemberCache, Members, Ticket,
+    link::{HeadQuestion, Telling, Upcalls},
+};
 use crate::{record::to_wire, sequencer::Heads, worker::WorkerStats};
 
-/// Questions and relays of gateways that may wait. A full queue drops the newest.
+/// Questions and relays of gateways that may wait, in each queue. A full queue drops the newest.
 const UPCALLS_MAX: usize = 4_096;
 /// Between two attempts to learn the members of a conversation while the directory is down.
 const MEMBERS_RETRY: Duration = Duration::from_millis(500);
@@ -47,35 +50,30 @@ impl Deliverer {
 
     /// Keeps the streams, and answers what comes up them, until `stop`.
     pub(crate) async fn run(self: Arc<Self>, heads: Arc<Heads>, stop: CancellationToken) {
-        let (upcalls, mut queue) = mpsc::channel(UPCALLS_MAX);
+        let (direct_heads, direct_questions) = mpsc::channel(UPCALLS_MAX);
+        let (group_heads, group_questions) = mpsc::channel(UPCALLS_MAX);
+        let (tellings, mut to_tell) = mpsc::channel(UPCALLS_MAX);
+        let upcalls = Upcalls { direct_heads, group_heads, tellings };
         let owned = heads.owned();
-        let answers = async {
-            while let Some(upcall) = queue.recv().await {
-                self.answer(upcall, &heads).await;
+        let told = async {
+            while let Some(telling) = to_tell.recv().await {
+                match telling {
+                    Telling::Relay(relay) => self.relay(relay).await,
+                    Telling::Supersede(supersede) => self.supersede(supersede).await,
+                }
             }
         };
-        tokio::join!(self.links.run(upcalls, owned, stop), answers);
-    }
-
-    async fn answer(&self, upcall: Upcall, heads: &Heads) {
-        match upcall {
-            Upcall::Heads { request, reply } => {
-                let lane = Lane::from_number(request.lane);
-                let answer = match lane {
-                    Some(lane) => heads.answer(lane, &request.conversations).await,
-                    None => Vec::new(),
-                };
-                // The stream that asked may be gone.
-                let _ = reply.send(HeadReply { id: request.id, heads: answer });
-            }
-            Upcall::Relay(relay) => self.relay(relay).await,
-            Upcall::Supersede(supersede) => self.supersede(supersede).await,
-        }
+        tokio::join!(
+            self.links.run(upcalls, owned, stop),
+            answer(&heads, direct_questions),
+            answer(&heads, group_questions),
+            told,
+        );
     }
 
     /// Delivers messages to the members of their conversations, in this order. Waits for room in the gateways' queues
     /// (back-pressure), not for the gateways.
-    pub(crate) async fn messages(&self, messages: &[StoredMessage], stop: &CancellationToken) -> Ticket {
+    pub(crate) async fn messages(&self, lane: Lane, messages: &[StoredMessage], stop: &CancellationToken) -> Ticket {
         let mut audience = Vec::with_capacity(messages.len());
         for message in messages {
             let Some(members) = self.members_patiently(&message.conversation, stop).await else {
@@ -103,19 +101,25 @@ impl Deliverer {
             let numbered = Numbered { sequence_number: message.sequence_number, message: Some(to_wire(message)) };
             add(&mut calls, to, members.kind == Kind::Channel, delivery::Kind::Message(numbered));
         }
-        self.send(calls).await
+        self.send(lane, calls).await
     }
 
     /// Tells the sender of a record that its key stands for another body.
-    pub(crate) async fn conflict(&self, conversation: &ConversationId, sender: &UserId, key: uuid::Uuid) -> Ticket {
+    pub(crate) async fn conflict(
+        &self,
+        lane: Lane,
+        conversation: &ConversationId,
+        sender: &UserId,
+        key: uuid::Uuid,
+    ) -> Ticket {
         let conflict = Conflict { conversation: conversation.as_str().to_owned(), key: key.as_bytes().to_vec() };
-        self.to_users(std::slice::from_ref(sender), delivery::Kind::Conflict(conflict)).await
+        self.to_users(lane, std::slice::from_ref(sender), delivery::Kind::Conflict(conflict)).await
     }
 
     async fn relay(&self, relay: Relay) {
         let Some(notice) = relay.notice else { return };
         if let Ok(user) = UserId::parse(&relay.only_user) {
-            self.to_users(&[user], delivery::Kind::Notice(notice)).await;
+            self.to_users(Lane::Direct, &[user], delivery::Kind::Notice(notice)).await;
             return;
         }
         let Ok(conversation) = ConversationId::parse(&notice.conversation) else { return };
@@ -131,29 +135,30 @@ impl Deliverer {
         if limited && (members.kind == Kind::Channel || members.users.len() > members_max) {
             return;
         }
-        self.to_users(&members.users, delivery::Kind::Notice(notice)).await;
+        let lane = if members.kind == Kind::Direct { Lane::Direct } else { Lane::Group };
+        self.to_users(lane, &members.users, delivery::Kind::Notice(notice)).await;
     }
 
     async fn supersede(&self, supersede: Supersede) {
         let (Some(close), Ok(gateway)) = (supersede.close, NodeId::parse(&supersede.gateway)) else { return };
         let delivery = Delivery { users: Vec::new(), subscribers: false, kind: Some(delivery::Kind::Close(close)) };
-        self.links.deliver(&gateway, vec![delivery]).await;
+        self.links.deliver(&gateway, Lane::Direct, vec![delivery]).await;
     }
 
-    async fn to_users(&self, users: &[UserId], kind: delivery::Kind) -> Ticket {
+    async fn to_users(&self, lane: Lane, users: &[UserId], kind: delivery::Kind) -> Ticket {
         let mut to: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
         for (user, gateway) in self.routes(users).await {
             to.entry(gateway).or_default().push(users[user].as_str().to_owned());
         }
         let mut calls = Calls::new();
         add(&mut calls, to, false, kind);
-        self.send(calls).await
+        self.send(lane, calls).await
     }
 
-    async fn send(&self, calls: Calls) -> Ticket {
+    async fn send(&self, lane: Lane, calls: Calls) -> Ticket {
         let mut ticket = Ticket::default();
         for (gateway, deliveries) in calls {
-            ticket.join(self.links.deliver(&gateway, deliveries).await);
+            ticket.join(self.links.deliver(&gateway, lane, deliveries).await);
         }
         ticket
     }
@@ -216,6 +221,18 @@ impl Deliverer {
     /// Counters of the worker.
     pub(crate) fn stats(&self) -> &WorkerStats {
         &self.stats
+    }
+}
+
+/// Answers a lane's questions for heads.
+async fn answer(heads: &Heads, mut questions: mpsc::Receiver<HeadQuestion>) {
+    while let Some(HeadQuestion { request, reply }) = questions.recv().await {
+        let answer = match Lane::from_number(request.lane) {
+            Some(lane) => heads.answer(lane, &request.conversations).await,
+            None => Vec::new(),
+        };
+        // The stream that asked may be gone.
+        let _ = reply.send(HeadReply { id: request.id, heads: answer });
     }
 }
 

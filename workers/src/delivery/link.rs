@@ -2,6 +2,9 @@
 //!
 //! Calls are kept until acknowledged and sent again when the stream breaks and comes back, so a cut wire loses no live
 //! message. When the gateway is dead they are dropped: its clients catch up elsewhere.
+//!
+//! Both lanes share the stream and nothing before it: each has its queue and its window of calls under way, and a direct
+//! call is taken first. The window of the group lane is small, for a direct call waits behind what is on the stream (I8).
 
 use std::{
     collections::VecDeque,
@@ -13,7 +16,7 @@ use std::{
 };
 
 use backends::{
-    port::{GatewayLease, Registry},
+    port::{GatewayLease, Lane, Registry},
     stream::{Dial, Duplex},
 };
 use domain::NodeId;
@@ -29,8 +32,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::links::Call;
 
-/// Calls sent and not yet acknowledged. Past it no more are taken from the queue.
-const UNACKED_CALLS: usize = 256;
+/// Direct calls sent and not yet acknowledged. Past it no more are taken from their queue.
+const UNACKED_DIRECT: usize = 192;
+/// Group calls sent and not yet acknowledged: so many a direct call may find before it on the stream. With the direct
+/// ones they fit [`backends::stream::STREAM_FRAMES`], so a gateway that is slow does not make the sender wait either.
+pub(super) const UNACKED_GROUP: usize = 16;
 /// A frame that cannot be sent for so long means that the stream is dead.
 const SEND_DEADLINE: Duration = Duration::from_secs(5);
 /// Between two attempts to dial.
@@ -52,15 +58,56 @@ impl Missed {
     }
 }
 
-/// What a gateway asks of a worker.
+/// A question of a gateway: where conversations stand. The answer goes into `reply`.
 #[derive(Debug)]
-pub(crate) enum Upcall {
-    /// Where conversations stand; the answer goes into `reply`.
-    Heads { request: HeadRequest, reply: oneshot::Sender<HeadReply> },
+pub(crate) struct HeadQuestion {
+    pub(crate) request: HeadRequest,
+    pub(crate) reply: oneshot::Sender<HeadReply>,
+}
+
+/// What a gateway wants told.
+#[derive(Debug)]
+pub(crate) enum Telling {
     /// Tell the members something.
     Relay(Relay),
     /// A session on another gateway was replaced.
     Supersede(Supersede),
+}
+
+/// Where what gateways ask is answered. One queue for each lane's heads and one for the rest: a relay that waits for the
+/// directory, or heads of groups that wait for the store, hold up nobody who catches up with a direct conversation (I8).
+#[derive(Debug, Clone)]
+pub(crate) struct Upcalls {
+    pub(crate) direct_heads: mpsc::Sender<HeadQuestion>,
+    pub(crate) group_heads: mpsc::Sender<HeadQuestion>,
+    pub(crate) tellings: mpsc::Sender<Telling>,
+}
+
+impl Upcalls {
+    fn heads(&self, lane: u32) -> &mpsc::Sender<HeadQuestion> {
+        match Lane::from_number(lane) {
+            Some(Lane::Direct) => &self.direct_heads,
+            Some(Lane::Group) | None => &self.group_heads,
+        }
+    }
+}
+
+/// Calls that wait for the stream.
+pub(super) struct Calls {
+    pub(super) direct: mpsc::Receiver<Call>,
+    pub(super) group: mpsc::Receiver<Call>,
+}
+
+impl Calls {
+    /// The next call that may be sent, a direct one first. `None` at the end. Safe to drop before it is ready.
+    async fn next(&mut self, unacked: &Unacked) -> Option<(Lane, Call)> {
+        tokio::select! {
+            biased;
+            call = self.direct.recv(), if unacked.of(Lane::Direct) < UNACKED_DIRECT => Some((Lane::Direct, call?)),
+            call = self.group.recv(), if unacked.of(Lane::Group) < UNACKED_GROUP => Some((Lane::Group, call?)),
+            else => std::future::pending().await,
+        }
+    }
 }
 
 /// The task of one stream.
@@ -69,18 +116,46 @@ pub(super) struct Link {
     pub(super) lease: GatewayLease,
     pub(super) dial: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
     pub(super) registry: Arc<dyn Registry>,
-    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) calls: Calls,
     pub(super) missed: Arc<Missed>,
     pub(super) owned: watch::Receiver<Vec<OwnedPartition>>,
-    pub(super) upcalls: mpsc::Sender<Upcall>,
+    pub(super) upcalls: Upcalls,
     pub(super) stop: CancellationToken,
 }
 
 /// Calls under way and their numbers on the stream.
 #[derive(Default)]
 struct Unacked {
-    calls: VecDeque<(Deliver, oneshot::Sender<()>)>,
+    calls: VecDeque<(Lane, Deliver, oneshot::Sender<()>)>,
+    /// By [`Lane::number`].
+    of_lane: [usize; 2],
     last_sequence: u64,
+}
+
+impl Unacked {
+    fn of(&self, lane: Lane) -> usize {
+        self.of_lane[lane.number() as usize]
+    }
+
+    /// Gives a call its number.
+    fn push(&mut self, lane: Lane, call: Call) -> Deliver {
+        self.last_sequence += 1;
+        let deliver = Deliver { sequence: self.last_sequence, deliveries: call.deliveries };
+        self.of_lane[lane.number() as usize] += 1;
+        self.calls.push_back((lane, deliver.clone(), call.done));
+        deliver
+    }
+
+    /// The gateway has everything up to this number.
+    fn acknowledged(&mut self, sequence: u64) {
+        while self.calls.front().is_some_and(|(_, deliver, _)| deliver.sequence <= sequence) {
+            if let Some((lane, _, done)) = self.calls.pop_front() {
+                self.of_lane[lane.number() as usize] -= 1;
+                // Whoever asked may be gone.
+                let _ = done.send(());
+            }
+        }
+    }
 }
 
 type Stream = Duplex<WorkerFrame, GatewayFrame>;
@@ -145,7 +220,7 @@ impl Link {
         if self.announce(stream).await.is_err() {
             return Some(());
         }
-        for (deliver, _) in &unacked.calls {
+        for (_, deliver, _) in &unacked.calls {
             if send(stream, worker_frame::Kind::Deliver(deliver.clone())).await.is_err() {
                 return Some(());
             }
@@ -173,12 +248,10 @@ impl Link {
                     Ok(()) => self.announce(stream).await,
                     Err(_) => return None,
                 },
-                call = self.calls.recv(), if unacked.calls.len() < UNACKED_CALLS => match call {
+                call = self.calls.next(unacked) => match call {
                     None => return None,
-                    Some(call) => {
-                        unacked.last_sequence += 1;
-                        let deliver = Deliver { sequence: unacked.last_sequence, deliveries: call.deliveries };
-                        unacked.calls.push_back((deliver.clone(), call.done));
+                    Some((lane, call)) => {
+                        let deliver = unacked.push(lane, call);
                         send(stream, worker_frame::Kind::Deliver(deliver)).await
                     }
                 },
@@ -195,28 +268,21 @@ impl Link {
     }
 
     fn on_frame(&self, kind: gateway_frame::Kind, unacked: &mut Unacked, replies: &Replies) {
-        let upcall = match kind {
-            gateway_frame::Kind::Ack(ack) => {
-                while unacked.calls.front().is_some_and(|(deliver, _)| deliver.sequence <= ack.sequence) {
-                    if let Some((_, done)) = unacked.calls.pop_front() {
-                        // Whoever asked may be gone.
-                        let _ = done.send(());
-                    }
-                }
-                return;
-            }
+        let tell = |telling| self.upcalls.tellings.try_send(telling).is_ok();
+        let taken = match kind {
+            gateway_frame::Kind::Ack(ack) => return unacked.acknowledged(ack.sequence),
             gateway_frame::Kind::Hello(_) => return,
             gateway_frame::Kind::Heads(request) => {
                 let (reply, answer) = oneshot::channel();
                 replies.push(answer);
-                Upcall::Heads { request, reply }
+                self.upcalls.heads(request.lane).try_send(HeadQuestion { request, reply }).is_ok()
             }
-            gateway_frame::Kind::Relay(relay) => Upcall::Relay(relay),
-            gateway_frame::Kind::Supersede(supersede) => Upcall::Supersede(supersede),
+            gateway_frame::Kind::Relay(relay) => tell(Telling::Relay(relay)),
+            gateway_frame::Kind::Supersede(supersede) => tell(Telling::Supersede(supersede)),
         };
         // A full queue drops: heads are asked again, relays are not stored, a session that was replaced is also found
         // by its next refresh.
-        if self.upcalls.try_send(upcall).is_err() {
+        if !taken {
             tracing::warn!(gateway = %self.lease.gateway, "too many questions of gateways: one was dropped");
         }
     }

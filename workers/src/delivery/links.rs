@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backends::{
-    port::{GatewayLease, Registry},
+    port::{GatewayLease, Lane, Registry},
     stream::Dial,
 };
 use domain::NodeId;
@@ -17,12 +17,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Ticket,
-    link::{self, Link, Upcall},
+    link::{self, Calls, Link, Upcalls},
 };
 use crate::worker::WorkerStats;
 
-/// Delivery calls that may wait for one gateway.
-const QUEUE_CALLS: usize = 256;
+/// Delivery calls of a lane that may wait for one gateway.
+pub(super) const QUEUE_CALLS: usize = 256;
 /// How long a full gateway may slow those who feed it. After that it is cut off: its clients are told to resume.
 const FULL_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the gateways are looked up.
@@ -37,7 +37,8 @@ pub(super) struct Call {
 
 struct Open {
     incarnation: u64,
-    queue: mpsc::Sender<Call>,
+    /// By [`Lane::number`]: a lane that is full never holds up the other (I8).
+    queues: [mpsc::Sender<Call>; 2],
     missed: Arc<link::Missed>,
     stop: CancellationToken,
 }
@@ -77,10 +78,11 @@ impl LinkSet {
         self.open.lock().keys().cloned().collect()
     }
 
-    /// The stream of a gateway. One that is alive and has none is new: its stream is opened first, for a client that
+    /// The queue of a lane to a gateway. One that is alive and has none is new: its stream is opened first, for a client that
     /// came to it may have asked another worker for the head already.
-    async fn stream(&self, gateway: &NodeId) -> Option<(mpsc::Sender<Call>, Arc<link::Missed>)> {
-        let find = || self.open.lock().get(gateway).map(|open| (open.queue.clone(), open.missed.clone()));
+    async fn queue(&self, gateway: &NodeId, lane: Lane) -> Option<(mpsc::Sender<Call>, Arc<link::Missed>)> {
+        let queue = |open: &Open| (open.queues[lane.number() as usize].clone(), open.missed.clone());
+        let find = || self.open.lock().get(gateway).map(queue);
         if let Some(found) = find() {
             return Some(found);
         }
@@ -91,10 +93,10 @@ impl LinkSet {
         find()
     }
 
-    /// Puts one call in the gateway's queue. A gateway without a stream is dead: its clients catch up elsewhere.
-    pub(super) async fn deliver(&self, gateway: &NodeId, deliveries: Vec<Delivery>) -> Ticket {
+    /// Puts one call in the gateway's queue of a lane. A gateway without a stream is dead: its clients catch up elsewhere.
+    pub(super) async fn deliver(&self, gateway: &NodeId, lane: Lane, deliveries: Vec<Delivery>) -> Ticket {
         let mut ticket = Ticket::default();
-        let Some((queue, missed)) = self.stream(gateway).await else { return ticket };
+        let Some((queue, missed)) = self.queue(gateway, lane).await else { return ticket };
         WorkerStats::add(&self.stats.deliveries, 1);
         let (done, wait) = oneshot::channel();
         match timeout(FULL_PATIENCE, queue.send(Call { deliveries, done })).await {
@@ -112,7 +114,7 @@ impl LinkSet {
     /// Keeps the streams in step with the gateways that are alive, until `stop`.
     pub(super) async fn run(
         &self,
-        upcalls: mpsc::Sender<Upcall>,
+        upcalls: Upcalls,
         owned: tokio::sync::watch::Receiver<Vec<protocol::link::OwnedPartition>>,
         stop: CancellationToken,
     ) {
@@ -139,7 +141,7 @@ impl LinkSet {
     fn reconcile(
         &self,
         leases: Vec<GatewayLease>,
-        upcalls: &mpsc::Sender<Upcall>,
+        upcalls: &Upcalls,
         owned: &tokio::sync::watch::Receiver<Vec<protocol::link::OwnedPartition>>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
@@ -156,7 +158,8 @@ impl LinkSet {
             if open.contains_key(&lease.gateway) {
                 continue;
             }
-            let (queue, calls) = mpsc::channel(QUEUE_CALLS);
+            let (direct, direct_calls) = mpsc::channel(QUEUE_CALLS);
+            let (group, group_calls) = mpsc::channel(QUEUE_CALLS);
             let missed = Arc::new(link::Missed::default());
             let stop = stop.child_token();
             let link = Link {
@@ -164,14 +167,14 @@ impl LinkSet {
                 lease: lease.clone(),
                 dial: self.dial.clone(),
                 registry: self.registry.clone(),
-                calls,
+                calls: Calls { direct: direct_calls, group: group_calls },
                 missed: missed.clone(),
                 owned: owned.clone(),
                 upcalls: upcalls.clone(),
                 stop: stop.clone(),
             };
             tasks.spawn(link.run());
-            open.insert(lease.gateway, Open { incarnation: lease.incarnation, queue, missed, stop });
+            open.insert(lease.gateway, Open { incarnation: lease.incarnation, queues: [direct, group], missed, stop });
         }
     }
 }

@@ -4,6 +4,8 @@ mod deliverer;
 mod link;
 mod links;
 mod members;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use deliverer::Deliverer;
 pub(crate) use links::LinkSet;

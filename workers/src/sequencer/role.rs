@@ -277,11 +277,11 @@ async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPart
     let delivered = async {
         let mut ticket = Ticket::default();
         if lane == Lane::Direct {
-            ticket.join(shared.deliverer.messages(&folded.replayed, &shared.stop).await);
-            ticket.join(shared.deliverer.messages(&folded.numbered, &shared.stop).await);
+            ticket.join(shared.deliverer.messages(lane, &folded.replayed, &shared.stop).await);
+            ticket.join(shared.deliverer.messages(lane, &folded.numbered, &shared.stop).await);
         }
         for (conversation, sender, key) in &folded.conflicts {
-            ticket.join(shared.deliverer.conflict(conversation, sender, *key).await);
+            ticket.join(shared.deliverer.conflict(lane, conversation, sender, *key).await);
         }
         ticket
     };

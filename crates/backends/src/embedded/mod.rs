@@ -10,6 +10,7 @@ mod group;
 mod memory_presence;
 mod memory_recent;
 mod memory_registry;
+mod sqlite;
 mod sqlite_directory;
 
 pub use data_dir::{DataDir, DataDirError};
@@ -18,4 +19,5 @@ pub use group::{Coordinator, GroupLog, LogSource};
 pub use memory_presence::MemoryPresence;
 pub use memory_recent::MemoryRecent;
 pub use memory_registry::MemoryRegistry;
+pub use sqlite::open_sqlite;
 pub use sqlite_directory::SqliteDirectory;

@@ -1,15 +1,13 @@
 //! Conversations and members in SQLite. The SQL keeps to what MySQL accepts too, as far as SQLite lets it.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use async_trait::async_trait;
 use domain::{ConversationId, GROUP_MEMBERS_MAX, UserId};
 use protocol::frames::Kind;
-use sqlx::{
-    Row, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
-};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
+use super::open_sqlite;
 use crate::port::{Added, Conversation, Created, Directory, Membership, Removed, StoreError, StoreResult};
 
 const STORE: &str = "conversation directory";
@@ -44,14 +42,7 @@ fn unavailable(error: sqlx::Error) -> StoreError {
 impl SqliteDirectory {
     /// Opens or makes the database.
     pub async fn open(path: &Path) -> StoreResult<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
-        let pool = pool.connect_with(options).await.map_err(|error| StoreError::corrupt(STORE, error))?;
+        let pool = open_sqlite(path).await.map_err(|error| StoreError::corrupt(STORE, error))?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await.map_err(|error| StoreError::corrupt(STORE, error))?;
         Ok(Self { pool })
     }

@@ -1,4 +1,8 @@
 //! The ports: what the logic needs of the systems behind it.
+//!
+//! Every call of every port returns within [`CALL_DEADLINE`], with what it was asked for or with
+//! [`StoreError::Unavailable`]. Adapters of networked systems uphold it, so callers need no timeout of their own; those
+//! that have one cannot wait that long. [`Consumer::next`] alone may wait for ever: that nothing happens is no failure.
 
 mod directory;
 mod log;
@@ -7,12 +11,17 @@ mod presence;
 mod recent;
 mod registry;
 
+use std::time::Duration;
+
 pub use directory::{Added, Conversation, Created, Directory, Membership, Removed};
 pub use log::{Appending, Consumer, ConsumerEvent, Entry, Lane, Log, Topic};
 pub use messages::{Head, Messages, StoredMessage};
 pub use presence::{Presence, PresenceState};
 pub use recent::{Recent, Remembered};
 pub use registry::{Beat, GatewayLease, Registered, Registry, Route, RouteHit, Session};
+
+/// The longest that a call of a port may take.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why a store did not do what it was asked. Nothing was half done that a retry would not mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -24,6 +24,14 @@ use tokio::{
 /// What ends a bench program early.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// How many clients a crowd has.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Crowd {
+    /// How many clients.
+    #[arg(long, default_value_t = 18_000)]
+    pub(crate) clients: usize,
+}
+
 /// A fleet with one gateway in a temporary directory.
 pub(crate) async fn fleet(limits: Limits) -> Result<LocalFleet, Failure> {
     let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);

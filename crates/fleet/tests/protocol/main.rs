@@ -6,8 +6,10 @@
 mod bad_input;
 mod channels;
 mod data_dir;
+mod drain;
 mod hello;
 mod http;
+mod lanes;
 mod live;
 mod reading;
 mod send;

@@ -4,6 +4,7 @@
 //! that the journal was synced. One journal for both keeps the order of writes across them.
 
 mod committer;
+mod journal;
 mod log;
 mod messages;
 mod torn;
@@ -48,11 +49,14 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens or makes the store. What a crash left half written is cut off and said in the log.
+    /// Opens or makes the store. What a crash left half written is cut off and said in the log; damage that no crash
+    /// leaves is refused.
     pub fn open(path: &Path, options: DiskOptions) -> StoreResult<Arc<Self>> {
         let fail = |error: fjall::Error| StoreError::corrupt(STORE, error);
+        let journals = journal::check(path, options.was_clean)?;
         let written = if options.was_clean { None } else { torn::written_bytes(path) };
         let db = Database::builder(path).manual_journal_persist(true).worker_threads(2).open().map_err(fail)?;
+        journals.confirm()?;
         let space = |name: &str| db.keyspace(name, KeyspaceCreateOptions::default).map_err(fail);
         let spaces = Spaces { log: space("log")?, commits: space("commits")?, messages: space("messages")? };
         let per_topic = log::partition_count(&spaces.commits, options.partitions)?;

@@ -8,19 +8,23 @@ use std::{
 use backends::{
     Clock,
     embedded::{Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
-    port::Registry as _,
+    port::{Conversation, Created, Registry as _},
     stream::Switchboard,
 };
-use domain::NodeId;
+use domain::{ConversationId, NodeId, Planted, UserId};
 use gateway::{Auth, Gateway, GatewayConfig, JwtKey, Limits, Ports};
 use jsonwebtoken::{EncodingKey, Header, encode};
-use protocol::link::{GatewayFrame, WorkerFrame};
+use protocol::{
+    frames::Kind,
+    link::{GatewayFrame, WorkerFrame},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{DuplexStream, duplex},
     net::TcpListener,
     time::{Duration, sleep, timeout},
 };
+use workers::{Role, Worker, WorkerConfig};
 
 use super::{Client, DEADLINE};
 
@@ -30,11 +34,24 @@ const SECRET: &[u8] = b"the secret of a single gateway";
 pub(crate) struct Single {
     pub(crate) gateway: Gateway,
     pub(crate) clock: Clock,
+    pub(crate) ports: Ports,
+    /// Where a worker would dial it.
+    pub(crate) links: Switchboard<WorkerFrame, GatewayFrame>,
     _dir: tempfile::TempDir,
 }
 
 impl Single {
     pub(crate) async fn start(clock: Clock, key: Option<JwtKey>, limits: Limits) -> Self {
+        Self::start_on(clock, key, limits, |ports| ports).await
+    }
+
+    /// With something between it and its stores.
+    pub(crate) async fn start_on(
+        clock: Clock,
+        key: Option<JwtKey>,
+        limits: Limits,
+        between: impl FnOnce(Ports) -> Ports,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(&dir.path().join("log"), DiskOptions { partitions: 1, was_clean: true }).unwrap();
         let registry = Arc::new(MemoryRegistry::default());
@@ -46,11 +63,12 @@ impl Single {
             presence: Arc::new(MemoryPresence::new(clock)),
             directory: Arc::new(SqliteDirectory::open(&dir.path().join("directory")).await.unwrap()),
         };
+        let ports = between(ports);
         let mut config = GatewayConfig::new(NodeId::parse("single").unwrap(), 1, "single".into(), 1);
         config.limits = limits;
         let auth = Auth::new(&key.unwrap_or(JwtKey::Hs256(SECRET.to_vec()))).unwrap();
         let links = Switchboard::<WorkerFrame, GatewayFrame>::default();
-        let gateway = Gateway::start(config, clock, auth, ports, links.listen("single"));
+        let gateway = Gateway::start(config, clock, auth, ports.clone(), links.listen("single"));
         // A client that came before the lease would be told to come back.
         let leased = async {
             while registry.gateways().await.unwrap().is_empty() {
@@ -58,7 +76,29 @@ impl Single {
             }
         };
         timeout(DEADLINE, leased).await.expect("a lease");
-        Self { gateway, clock, _dir: dir }
+        Self { gateway, clock, ports, links, _dir: dir }
+    }
+
+    /// A worker on the same stores.
+    pub(crate) fn worker(&self, roles: Vec<Role>) -> Worker {
+        let config = WorkerConfig { node: NodeId::parse("worker").unwrap(), roles, planted: Planted::default() };
+        let ports = self.ports.clone();
+        let ports = workers::Ports {
+            log: ports.log,
+            messages: ports.messages,
+            recent: ports.recent,
+            registry: ports.registry,
+            directory: ports.directory,
+            gateways: Arc::new(self.links.clone()),
+        };
+        Worker::start(config, ports)
+    }
+
+    /// Makes a conversation.
+    pub(crate) async fn make(&self, id: &str, kind: Kind, members: &[&str]) {
+        let members = members.iter().map(|name| UserId::parse(name).unwrap()).collect();
+        let conversation = Conversation { id: ConversationId::parse(id).unwrap(), kind, members };
+        assert_eq!(self.ports.directory.create(&conversation).await.unwrap(), Created::New);
     }
 
     /// Listens on a port.
@@ -83,16 +123,18 @@ impl Single {
 
     /// A client on a pipe that was welcomed.
     pub(crate) async fn connect(&self, user: &str, exp_s: u64, capacity: usize) -> Client<DuplexStream> {
-        let query = format!("?token={}", self.token(user, exp_s));
-        let mut client = Client::upgrade_on(self.pipe(capacity), &query, &[]).await;
-        client.say(hello()).await;
+        let mut client = self.greet(user, exp_s, capacity, &json!({})).await;
         client.until("synced").await;
         // In simulated time.
         client.patience = Duration::from_secs(200);
         client
     }
-}
 
-fn hello() -> Value {
-    json!({"type": "hello", "device": "d"})
+    /// A client on a pipe that said hello and reads what comes itself.
+    pub(crate) async fn greet(&self, user: &str, exp_s: u64, capacity: usize, resume: &Value) -> Client<DuplexStream> {
+        let query = format!("?token={}", self.token(user, exp_s));
+        let mut client = Client::upgrade_on(self.pipe(capacity), &query, &[]).await;
+        client.say(json!({"type": "hello", "device": "d", "resume": resume})).await;
+        client
+    }
 }
