@@ -121,7 +121,7 @@ impl Worker {
         let stop = CancellationToken::new();
         let stats = Arc::new(WorkerStats::default());
         let tasks = TaskTracker::new();
-        let heads = Arc::new(Heads::new(ports.messages.clone(), ports.log.partitions()));
+        let heads = Arc::new(Heads::new(ports.log.clone(), ports.messages.clone()));
         let links = LinkSet::new(config.node.clone(), ports.registry.clone(), ports.gateways.clone(), stats.clone());
         let members = MemberCache::new(ports.directory.clone(), ports.recent.clone());
         let deliverer = Arc::new(Deliverer::new(links, ports.registry.clone(), members, stats.clone(), config.planted));

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backends::port::{Lane, Registry, StoreResult, StoredMessage};
 use domain::{Bug, ConversationId, NodeId, Planted, UserId};
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use protocol::{
     frames::Kind,
@@ -16,10 +17,18 @@ use super::{
     LinkSet, MemberCache, Members, Ticket,
     link::{HeadQuestion, Telling, Upcalls},
 };
-use crate::{record::to_wire, sequencer::Heads, worker::WorkerStats};
+use crate::{
+    record::to_wire,
+    sequencer::{Ends, Heads},
+    worker::WorkerStats,
+};
 
 /// Questions and relays of gateways that may wait, in each queue. A full queue drops the newest.
 const UPCALLS_MAX: usize = 4_096;
+/// Questions for heads that share one look at the end of the log.
+const QUESTIONS_AT_ONCE: usize = 1_024;
+/// Such looks under way at the same time in a lane: one that waits holds up few.
+const BATCHES_AT_ONCE: usize = 8;
 /// Between two attempts to learn the members of a conversation while the directory is down.
 const MEMBERS_RETRY: Duration = Duration::from_millis(500);
 
@@ -224,16 +233,41 @@ impl Deliverer {
     }
 }
 
-/// Answers a lane's questions for heads.
+/// Answers a lane's questions for heads, those that are there together: they share the look at the end of the log.
 async fn answer(heads: &Heads, mut questions: mpsc::Receiver<HeadQuestion>) {
-    while let Some(HeadQuestion { request, reply }) = questions.recv().await {
-        let answer = match Lane::from_number(request.lane) {
-            Some(lane) => heads.answer(lane, &request.conversations).await,
-            None => Vec::new(),
-        };
-        // The stream that asked may be gone.
-        let _ = reply.send(HeadReply { id: request.id, heads: answer });
+    let mut batches = FuturesUnordered::new();
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(()) = batches.next(), if !batches.is_empty() => {}
+            received = questions.recv_many(&mut batch, QUESTIONS_AT_ONCE), if batches.len() < BATCHES_AT_ONCE => {
+                if received == 0 {
+                    return;
+                }
+                batches.push(answer_together(heads, std::mem::take(&mut batch)));
+            }
+        }
     }
+}
+
+async fn answer_together(heads: &Heads, questions: Vec<HeadQuestion>) {
+    let asked = questions.iter().flat_map(|question| {
+        let lane = Lane::from_number(question.request.lane);
+        question.request.conversations.iter().filter_map(move |id| Some((lane?, id.as_str())))
+    });
+    let partitions = heads.owned_of(asked);
+    let ends = heads.ends(partitions).await;
+    join_all(questions.into_iter().map(|question| answer_one(heads, question, &ends))).await;
+}
+
+async fn answer_one(heads: &Heads, HeadQuestion { request, reply }: HeadQuestion, ends: &Ends) {
+    let answer = match Lane::from_number(request.lane) {
+        Some(lane) => heads.answer(lane, &request.conversations, ends).await,
+        None => Vec::new(),
+    };
+    // The stream that asked may be gone.
+    let _ = reply.send(HeadReply { id: request.id, heads: answer });
 }
 
 /// The users whose routes matter: a channel goes to subscribers, wherever they are.

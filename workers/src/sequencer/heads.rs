@@ -1,29 +1,44 @@
 //! Where conversations stand: only the owner of a partition knows what is numbered and not yet stored.
+//!
+//! An owner may be a zombie that does not know it yet, and its word would hide what its successor numbered and delivered
+//! before the asker's route was known. So a question is answered only once everything is folded that the intake held
+//! when the question was there: the log, not the claim, makes the answer current.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use backends::port::{Lane, Messages};
+use backends::port::{Lane, Log, Messages, Topic};
 use domain::{ConversationId, partition_of};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use protocol::link::{Head, OwnedPartition};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::partition::Partition;
 
 /// A partition, shared by the future that folds it and the answers to gateways. Held for moments, never across a wait.
 pub(super) type SharedPartition = Arc<Mutex<Partition>>;
 
+/// How long an answer may wait for the fold to get to the end of the intake. Below what a gateway waits for an answer.
+const FOLD_DEADLINE: Duration = Duration::from_millis(1_500);
+
+/// By lane and partition: where the intake ended after the questions were there.
+pub(crate) type Ends = BTreeMap<(Lane, u32), u64>;
+
 /// The partitions this worker owns and has recovered.
 pub(crate) struct Heads {
+    log: Arc<dyn Log>,
     messages: Arc<dyn Messages>,
-    partitions: u32,
     owned: Mutex<BTreeMap<(Lane, u32), SharedPartition>>,
     announced: watch::Sender<Vec<OwnedPartition>>,
 }
 
 impl Heads {
-    pub(crate) fn new(messages: Arc<dyn Messages>, partitions: u32) -> Self {
-        Self { messages, partitions, owned: Mutex::default(), announced: watch::Sender::new(Vec::new()) }
+    pub(crate) fn new(log: Arc<dyn Log>, messages: Arc<dyn Messages>) -> Self {
+        Self { log, messages, owned: Mutex::default(), announced: watch::Sender::new(Vec::new()) }
     }
 
     /// What gateways are told.
@@ -51,12 +66,33 @@ impl Heads {
         self.announced.send_replace(partitions.collect());
     }
 
-    /// The heads of conversations, in the order asked.
-    pub(crate) async fn answer(&self, lane: Lane, conversations: &[String]) -> Vec<Head> {
+    /// The partitions of these conversations that this worker owns.
+    pub(crate) fn owned_of<'a>(&self, asked: impl Iterator<Item = (Lane, &'a str)>) -> BTreeSet<(Lane, u32)> {
+        let owned = self.owned.lock();
+        asked.map(|(lane, id)| self.key(lane, id)).filter(|key| owned.contains_key(key)).collect()
+    }
+
+    /// Where the intake of these partitions ends now. What the log does not tell is absent.
+    pub(crate) async fn ends(&self, partitions: BTreeSet<(Lane, u32)>) -> Ends {
+        let ends = partitions.into_iter().map(|key| self.end(key));
+        join_all(ends).await.into_iter().flatten().collect()
+    }
+
+    async fn end(&self, (lane, partition): (Lane, u32)) -> Option<((Lane, u32), u64)> {
+        let end = self.log.end(Topic::Intake(lane), partition).await.ok()?;
+        Some(((lane, partition), end))
+    }
+
+    fn key(&self, lane: Lane, id: &str) -> (Lane, u32) {
+        (lane, partition_of(id, self.log.partitions()))
+    }
+
+    /// The heads of conversations, in the order asked; `ends` was asked for after the question came.
+    pub(crate) async fn answer(&self, lane: Lane, conversations: &[String], ends: &Ends) -> Vec<Head> {
         let mut heads = Vec::with_capacity(conversations.len());
         for id in conversations {
             let head = match id.parse() {
-                Ok(id) => self.head(lane, &id).await,
+                Ok(id) => self.head(lane, &id, ends).await,
                 Err(_) => None,
             };
             heads.push(Head { known: head.is_some(), head: head.unwrap_or(0) });
@@ -64,11 +100,21 @@ impl Heads {
         heads
     }
 
-    async fn head(&self, lane: Lane, id: &ConversationId) -> Option<u64> {
-        let key = (lane, partition_of(id.as_str(), self.partitions));
+    async fn head(&self, lane: Lane, id: &ConversationId, ends: &Ends) -> Option<u64> {
+        let key = self.key(lane, id.as_str());
+        let end = *ends.get(&key)?;
         let partition = self.owned.lock().get(&key).cloned()?;
-        if let Some(head) = partition.lock().head(id) {
-            return Some(head);
+        let mut folded = partition.lock().folded();
+        // A zombie that reads nothing any more never gets there.
+        timeout(FOLD_DEADLINE, folded.wait_for(|folded| *folded >= end)).await.ok()?.ok()?;
+        {
+            let partition = partition.lock();
+            if partition.is_waiting(id) {
+                return None;
+            }
+            if let Some(head) = partition.head(id) {
+                return Some(head);
+            }
         }
         // Nothing of it was folded here since the takeover: the store and the tail know all.
         let stored = self.messages.head(id).await.ok()?;

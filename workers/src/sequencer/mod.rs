@@ -9,7 +9,7 @@ mod partition;
 mod recover;
 mod role;
 
-pub(crate) use heads::Heads;
+pub(crate) use heads::{Ends, Heads};
 pub(crate) use role::run;
 
 /// The consumer group that commits how far the intake is numbered and delivered.

@@ -8,6 +8,7 @@ use std::{
 use backends::port::{Entry, StoredMessage};
 use domain::{Bug, ConversationFold, ConversationId, Folded, KeyRow, LogPosition, Planted, UserId};
 use rustc_hash::FxHasher;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::recover::Stored;
@@ -52,6 +53,8 @@ pub(super) struct Partition {
     uses: u64,
     waiting: BTreeMap<ConversationId, VecDeque<(LogPosition, IntakeRecord)>>,
     pub(super) waiting_len: usize,
+    /// Everything of the intake below this offset is folded or waits.
+    folded: watch::Sender<u64>,
     planted: Planted,
 }
 
@@ -65,6 +68,7 @@ impl Partition {
             uses: 0,
             waiting: BTreeMap::new(),
             waiting_len: 0,
+            folded: watch::Sender::new(0),
             planted,
         }
     }
@@ -78,6 +82,21 @@ impl Partition {
     pub(super) fn learn(&mut self, conversation: ConversationId, sequenced: u64, row: KeyRow) {
         self.time_ms = self.time_ms.max(row.at.time_ms);
         self.tail.entry(conversation).or_default().push((sequenced, row));
+    }
+
+    /// Everything below an offset of the intake is folded or waits.
+    pub(super) fn folded_to(&self, offset: u64) {
+        self.folded.send_if_modified(|folded| std::mem::replace(folded, offset.max(*folded)) < offset);
+    }
+
+    /// How far the intake is folded.
+    pub(super) fn folded(&self) -> watch::Receiver<u64> {
+        self.folded.subscribe()
+    }
+
+    /// True while records of a conversation wait for it to be loaded: then nobody knows where it stands.
+    pub(super) fn is_waiting(&self, conversation: &ConversationId) -> bool {
+        self.waiting.contains_key(conversation)
     }
 
     /// The head of a conversation, if it is in memory.

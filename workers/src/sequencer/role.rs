@@ -158,6 +158,7 @@ impl Sequencer {
                     }
                 };
                 self.recovering.remove(&partition);
+                state.folded_to(resume);
                 let state = Arc::new(Mutex::new(state));
                 self.shared.heads.insert(self.lane, partition, state.clone());
                 let owned = Owned {
@@ -271,7 +272,14 @@ async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPart
             state.load(id, fold);
         }
     }
-    let folded = state.lock().fold(records, &shared.stats);
+    let folded = {
+        let mut state = state.lock();
+        let folded = state.fold(records, &shared.stats);
+        if let Some(last) = entries.last() {
+            state.folded_to(last.offset + 1);
+        }
+        folded
+    };
     // A cache that does not answer costs catch-up a look into the store, nothing more.
     let _ = shared.ports.recent.tail_append(&folded.numbered).await;
     let delivered = async {
