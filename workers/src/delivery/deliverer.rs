@@ -90,6 +90,9 @@ impl Deliverer {
             };
             audience.push(members);
         }
+        if !self.links.are_known(stop).await {
+            return Ticket::default();
+        }
         let users: Vec<UserId> = audience.iter().flat_map(|members| to_users(members).iter().cloned()).collect();
         let mut routes = self.routes(&users).await.into_iter().peekable();
         let channels = audience.iter().any(|members| members.kind == Kind::Channel);

@@ -53,6 +53,8 @@ pub(crate) struct LinkSet {
     nudge: Notify,
     /// Changes with each look at the gateways.
     looked: watch::Sender<u64>,
+    /// True once a look showed them.
+    is_known: watch::Sender<bool>,
 }
 
 impl LinkSet {
@@ -70,12 +72,24 @@ impl LinkSet {
             open: Mutex::default(),
             nudge: Notify::new(),
             looked: watch::Sender::new(0),
+            is_known: watch::Sender::new(false),
         }
     }
 
     /// The gateways that have a stream: all that are alive, as far as is known.
     pub(super) fn gateways(&self) -> Vec<NodeId> {
         self.open.lock().keys().cloned().collect()
+    }
+
+    /// Waits until the gateways were seen once: a worker that starts while the registry is down knows of none, and what
+    /// it delivered then would reach nobody. False at the stop.
+    pub(super) async fn are_known(&self, stop: &CancellationToken) -> bool {
+        let mut known = self.is_known.subscribe();
+        tokio::select! {
+            biased;
+            seen = known.wait_for(|known| *known) => seen.is_ok(),
+            () = stop.cancelled() => false,
+        }
     }
 
     /// The queue of a lane to a gateway. One that is alive and has none is new: its stream is opened first, for a client that
@@ -121,7 +135,10 @@ impl LinkSet {
         let tasks = TaskTracker::new();
         loop {
             match self.registry.gateways().await {
-                Ok(leases) => self.reconcile(leases, &upcalls, &owned, &tasks, &stop),
+                Ok(leases) => {
+                    self.reconcile(leases, &upcalls, &owned, &tasks, &stop);
+                    self.is_known.send_replace(true);
+                }
                 // The streams that are open stay open: a registry that is down tells nothing about gateways.
                 Err(error) => tracing::warn!(%error, "cannot look up the gateways"),
             }

@@ -6,6 +6,7 @@
 
 mod heads;
 mod partition;
+mod progress;
 mod recover;
 mod role;
 

@@ -123,6 +123,13 @@ impl Partition {
         unknown
     }
 
+    /// The lowest log time of what is to be folded, records that wait included: a conversation needs its keys of the 24 h
+    /// before that.
+    pub(super) fn oldest_ms(&self, records: &[(LogPosition, IntakeRecord)]) -> u64 {
+        let waiting = self.waiting.values().filter_map(|records| Some(records.front()?.0.time_ms));
+        waiting.chain(records.first().map(|(at, _)| at.time_ms)).min().unwrap_or(self.time_ms)
+    }
+
     /// Takes a conversation that was read from the store, and lays what the tail knows over it.
     ///
     /// The store may be in the middle of a write: it can have a number and not yet one below it. A fold without that
@@ -243,5 +250,35 @@ impl Partition {
         used.sort_unstable();
         let Some(median) = used.get(used.len() / 2).copied() else { return };
         self.conversations.retain(|_, loaded| loaded.used > median || loaded.last_sequenced >= stored);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(offset: u64, time_ms: u64) -> Entry {
+        let intake = protocol::log::Intake {
+            conversation: "c".to_owned(),
+            sender: "alice".to_owned(),
+            key: Uuid::from_u128(u128::from(offset)).as_bytes().to_vec(),
+            body: "hello".to_owned(),
+            sent_at_ms: time_ms,
+        };
+        Entry { offset, time_ms, payload: prost::Message::encode_to_vec(&intake).into() }
+    }
+
+    #[test]
+    fn a_record_that_waits_asks_for_the_keys_before_it() {
+        let (mut partition, stats) = (Partition::new(1, Planted::default()), WorkerStats::default());
+        let records = partition.read(&[record(7, 5_000)], &stats);
+        assert_eq!(partition.oldest_ms(&records), 5_000);
+        partition.fold(records, &stats);
+        assert_eq!(partition.waiting_len, 1);
+        // It is tried again, alone and beside a later one. (With nothing to read it once asked for keys of the end of
+        // time, got none, and numbered retries anew: seed 77.)
+        assert_eq!(partition.oldest_ms(&[]), 5_000);
+        let later = partition.read(&[record(8, 9_000)], &stats);
+        assert_eq!(partition.oldest_ms(&later), 5_000);
     }
 }

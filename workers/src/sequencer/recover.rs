@@ -70,15 +70,15 @@ pub(super) struct Stored {
     pub(super) keys: Vec<KeyRow>,
 }
 
-/// Loads conversations from the store: their heads, and their keys of the last 24 h of log time. Those that cannot be
-/// loaded are left out; their records wait.
+/// Loads conversations from the store: their heads, and their keys of the 24 h of log time before `oldest_ms`, the time
+/// of the oldest record that is to be folded. Those that cannot be loaded are left out; their records wait.
 pub(super) async fn load(
     messages: &dyn Messages,
     ids: Vec<ConversationId>,
-    now_ms: u64,
+    oldest_ms: u64,
 ) -> Vec<(ConversationId, Stored)> {
     let load_one = |id: ConversationId| async move {
-        match load_one_stored(messages, &id, now_ms).await {
+        match load_one_stored(messages, &id, oldest_ms).await {
             Ok(stored) => Some((id, stored)),
             Err(error) => {
                 tracing::warn!(%error, conversation = %id, "cannot load the conversation: its records wait");
@@ -89,9 +89,9 @@ pub(super) async fn load(
     stream::iter(ids).map(load_one).buffered(LOADS).filter_map(std::future::ready).collect().await
 }
 
-async fn load_one_stored(messages: &dyn Messages, id: &ConversationId, now_ms: u64) -> StoreResult<Stored> {
+async fn load_one_stored(messages: &dyn Messages, id: &ConversationId, oldest_ms: u64) -> StoreResult<Stored> {
     // Most conversations that are met for the first time are new.
     let Some(head) = messages.head(id).await? else { return Ok(Stored::default()) };
-    let keys = messages.keys_since(id, now_ms.saturating_sub(DEDUP_WINDOW_MS)).await?;
+    let keys = messages.keys_since(id, oldest_ms.saturating_sub(DEDUP_WINDOW_MS)).await?;
     Ok(Stored { head: Some(head), keys })
 }

@@ -7,13 +7,8 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Fu
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::{GROUP, heads::SharedPartition, partition::WAITING_MAX, recover};
-use crate::{
-    delivery::{Ticket, Unacked, reap},
-    persister,
-    record::encode_sequenced,
-    worker::Shared,
-};
+use super::{GROUP, heads::SharedPartition, partition::WAITING_MAX, progress::Progress, recover};
+use crate::{delivery::Ticket, persister, record::encode_sequenced, worker::Shared};
 
 /// How often finished offsets are committed and waiting conversations are tried again.
 const TICK: Duration = Duration::from_millis(100);
@@ -29,9 +24,7 @@ struct Owned {
     busy: bool,
     /// Where to go on reading.
     next: u64,
-    /// Batches done but for the gateways' word: the offset after each.
-    unacked: Unacked,
-    committed: u64,
+    progress: Progress,
     last_retry: Instant,
 }
 
@@ -135,6 +128,7 @@ impl Sequencer {
     fn fold(&mut self, partition: u32, entries: Vec<Entry>) {
         let Some(owned) = self.owned.get_mut(&partition) else { return };
         owned.busy = true;
+        owned.progress.begin(owned.state.lock().first_waiting());
         let (shared, lane, state) = (self.shared.clone(), self.lane, owned.state.clone());
         let epoch = state.lock().epoch;
         let fold = async move {
@@ -165,8 +159,7 @@ impl Sequencer {
                     state,
                     busy: false,
                     next: resume,
-                    unacked: Unacked::new(),
-                    committed: resume,
+                    progress: Progress::new(resume),
                     last_retry: Instant::now(),
                 };
                 self.owned.insert(partition, owned);
@@ -179,8 +172,7 @@ impl Sequencer {
                     return;
                 };
                 owned.busy = false;
-                owned.unacked.push_back((owned.next, ticket));
-                reap(&mut owned.unacked);
+                owned.progress.finish(owned.next, ticket);
                 read_on(partition, owned, consumer);
             }
         }
@@ -190,10 +182,8 @@ impl Sequencer {
     async fn commit(&mut self, consumer: &mut dyn Consumer) {
         let mut offsets = Vec::new();
         for (partition, owned) in &mut self.owned {
-            let Some(done) = reap(&mut owned.unacked) else { continue };
             let waiting = owned.state.lock().first_waiting();
-            let offset = waiting.map_or(done, |waiting| waiting.min(done));
-            if offset > owned.committed {
+            if let Some(offset) = owned.progress.committable(waiting) {
                 offsets.push((*partition, offset));
             }
         }
@@ -204,7 +194,7 @@ impl Sequencer {
             Ok(()) => {
                 for (partition, offset) in offsets {
                     if let Some(owned) = self.owned.get_mut(&partition) {
-                        owned.committed = offset;
+                        owned.progress.committed(offset);
                     }
                 }
             }
@@ -236,8 +226,8 @@ impl Sequencer {
 }
 
 /// Reads a partition on, unless too much of it waits: then it is paused, and the log keeps the rest.
-fn read_on(partition: u32, owned: &Owned, consumer: &mut dyn Consumer) {
-    if owned.unacked.len() < UNACKED_BATCHES && owned.state.lock().waiting_len < WAITING_MAX {
+fn read_on(partition: u32, owned: &mut Owned, consumer: &mut dyn Consumer) {
+    if owned.progress.under_way() < UNACKED_BATCHES && owned.state.lock().waiting_len < WAITING_MAX {
         consumer.start(partition, owned.next);
     }
 }
@@ -257,16 +247,15 @@ impl Shared {
 
 /// Folds one batch: loads what it needs, numbers, appends to `sequenced`, delivers. Returns when `sequenced` has it.
 async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPartition, entries: Vec<Entry>) -> Ticket {
-    let (records, unknown) = {
+    let (records, unknown, oldest_ms) = {
         let mut state = state.lock();
         let records = state.read(&entries, &shared.stats);
         let unknown = state.unknown(&records);
-        (records, unknown)
+        let oldest_ms = state.oldest_ms(&records);
+        (records, unknown, oldest_ms)
     };
     if !unknown.is_empty() {
-        let now_ms = entries.last().map_or(u64::MAX, |entry| entry.time_ms);
-        let now_ms = records.first().map_or(now_ms, |(at, _)| at.time_ms);
-        let loaded = recover::load(shared.ports.messages.as_ref(), unknown, now_ms).await;
+        let loaded = recover::load(shared.ports.messages.as_ref(), unknown, oldest_ms).await;
         let mut state = state.lock();
         for (id, fold) in loaded {
             state.load(id, fold);
