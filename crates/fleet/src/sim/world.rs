@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use backends::{
     Clock,
+    edge::{Behind, Dependencies},
     embedded::{GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry},
     node::{Node, run_node},
     port::{Directory, Log, Messages, Presence, Recent, Registry},
@@ -24,7 +25,7 @@ use super::{
     directory::SimDirectory,
     log::SimLog,
     messages::SimMessages,
-    stores::Behind,
+    stores::Windy,
     weather::{Power, Weather},
     wire::{Net, SimDial},
 };
@@ -126,8 +127,9 @@ impl World {
             messages: self.messages_port(&weather),
             recent: self.recent_port(&weather),
             registry: self.registry_port(&weather),
-            presence: Behind::new(self.presence.clone() as Arc<dyn Presence>, &weather),
+            presence: Behind::new(self.presence.clone() as Arc<dyn Presence>, Windy::new(&weather, "presence")),
             directory: self.directory_port(&weather),
+            dependencies: Dependencies::default(),
         };
         let gateway = Gateway::start(config, self.clock, auth, ports, self.links.listen(name));
         self.net.up(name, &weather, Some(gateway.clone()));
@@ -148,6 +150,7 @@ impl World {
             recent: self.recent_port(&weather),
             registry: self.registry_port(&weather),
             directory: self.directory_port(&weather),
+            dependencies: Dependencies::default(),
             gateways: Arc::new(dial),
         };
         let worker = Worker::start(config, ports);
@@ -156,23 +159,23 @@ impl World {
     }
 
     fn log_port(&self, weather: &Weather) -> Arc<dyn Log> {
-        Behind::new(self.groups.clone() as Arc<dyn Log>, weather)
+        Behind::new(self.groups.clone() as Arc<dyn Log>, Windy::new(weather, "log"))
     }
 
     fn messages_port(&self, weather: &Weather) -> Arc<dyn Messages> {
-        Behind::new(self.messages.clone() as Arc<dyn Messages>, weather)
+        Behind::new(self.messages.clone() as Arc<dyn Messages>, Windy::new(weather, "messages"))
     }
 
     fn recent_port(&self, weather: &Weather) -> Arc<dyn Recent> {
-        Behind::new(self.recent.clone() as Arc<dyn Recent>, weather)
+        Behind::new(self.recent.clone() as Arc<dyn Recent>, Windy::new(weather, "recent"))
     }
 
     fn registry_port(&self, weather: &Weather) -> Arc<dyn Registry> {
-        Behind::new(self.registry.clone() as Arc<dyn Registry>, weather)
+        Behind::new(self.registry.clone() as Arc<dyn Registry>, Windy::new(weather, "registry"))
     }
 
     fn directory_port(&self, weather: &Weather) -> Arc<dyn Directory> {
-        Behind::new(self.directory.clone() as Arc<dyn Directory>, weather)
+        Behind::new(self.directory.clone() as Arc<dyn Directory>, Windy::new(weather, "directory"))
     }
 
     /// A node crashes. `silently`: its machine is gone, and nobody is told that its streams are.
