@@ -72,9 +72,14 @@ async fn check_times(
         let config =
             config.map_err(|code| StoreError::unavailable(STORE, format!("cannot describe {name}: {code}")))?;
         let times = config.get("message.timestamp.type").and_then(|entry| entry.value.clone());
-        if times.as_deref() != Some("LogAppendTime") {
-            let why = format!("topic {name} needs message.timestamp.type=LogAppendTime; it has {times:?}");
-            return Err(StoreError::corrupt(STORE, why));
+        match times.as_deref() {
+            Some("LogAppendTime") => {}
+            // Another process has just created it, and this broker does not know it yet.
+            None => return Err(StoreError::unavailable(STORE, format!("topic {name} is not described yet"))),
+            Some(other) => {
+                let why = format!("topic {name} needs message.timestamp.type=LogAppendTime; it has {other}");
+                return Err(StoreError::corrupt(STORE, why));
+            }
         }
     }
     Ok(())

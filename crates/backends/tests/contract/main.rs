@@ -2,15 +2,23 @@
 
 #![allow(clippy::unwrap_used)] // All of it is test code; clippy sees only the test functions as such.
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
 mod directory;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod log;
 mod messages;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod presence;
-#[cfg(feature = "kafka")]
+#[cfg(any(feature = "cassandra", feature = "mysql"))]
+mod proxy;
+#[cfg(any(feature = "kafka", feature = "redis", feature = "cassandra", feature = "mysql"))]
 mod real;
 mod recent;
+#[cfg(feature = "redis")]
+mod redis;
 mod registry;
 
 use std::{fmt::Debug, str::FromStr, sync::Arc, time::Duration};
@@ -25,10 +33,10 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 /// Lets time pass: tokio's for adapters in this process, the store's for others.
-type Pass = fn(Duration) -> BoxFuture<'static, ()>;
+type Pass<'a> = &'a (dyn Fn(Duration) -> BoxFuture<'static, ()> + Sync);
 
 /// Says something to the system behind an adapter, such as that it is to forget all it has.
-type Hook<'a> = &'a (dyn Fn() + Sync);
+type Hook<'a> = &'a (dyn Fn() -> BoxFuture<'static, ()> + Sync);
 
 /// A name nobody used: suites may share a store.
 fn name<T: FromStr<Err: Debug>>(stem: &str) -> T {
@@ -52,6 +60,14 @@ fn row(conversation: &ConversationId, number: u64, time_ms: u64) -> StoredMessag
 
 fn pass(duration: Duration) -> BoxFuture<'static, ()> {
     Box::pin(tokio::time::advance(duration))
+}
+
+/// A hook of an adapter that does it at once.
+fn now(hook: impl Fn()) -> impl Fn() -> BoxFuture<'static, ()> {
+    move || {
+        hook();
+        Box::pin(std::future::ready(()))
+    }
 }
 
 fn disk() -> (tempfile::TempDir, Arc<Disk>) {
@@ -79,20 +95,20 @@ async fn messages_on_disk() {
 async fn registry_in_memory() {
     let registry = Arc::new(MemoryRegistry::default());
     registry::suite(registry.clone()).await;
-    registry::expiry(registry.clone(), pass).await;
-    registry::flushed(registry.clone(), &|| registry.flush()).await;
+    registry::expiry(registry.clone(), &pass).await;
+    registry::flushed(registry.clone(), &now(|| registry.flush())).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn presence_in_memory() {
-    presence::suite(Arc::new(MemoryPresence::new(Clock::simulated(1_000_000))), pass).await;
+    presence::suite(Arc::new(MemoryPresence::new(Clock::simulated(1_000_000))), &pass).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn recent_in_memory() {
     let recent = Arc::new(MemoryRecent::new(Clock::simulated(1_000_000)));
-    recent::suite(recent.clone(), pass).await;
-    recent::flushed(recent.clone(), &|| recent.flush(), pass).await;
+    recent::suite(recent.clone(), &pass).await;
+    recent::flushed(recent.clone(), &now(|| recent.flush()), &pass).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,7 +21,7 @@ async fn changed(changes: &mut Receiver<UserId>, user: &UserId) {
     while changes.recv().await.unwrap() != *user {}
 }
 
-pub(crate) async fn suite(presence: Arc<dyn Presence>, pass: Pass) {
+pub(crate) async fn suite(presence: Arc<dyn Presence>, pass: Pass<'_>) {
     let (user, stranger): (UserId, UserId) = (name("u"), name("u"));
     let (d1, d2): (DeviceId, DeviceId) = (name("d1"), name("d2"));
     let on =
@@ -79,5 +79,18 @@ pub(crate) async fn suite(presence: Arc<dyn Presence>, pass: Pass) {
     presence.refresh(&[on(&d1, 9)]).await.unwrap();
     assert!(online(&presence, &user).await);
     presence.leave(&on(&d1, 9)).await.unwrap();
+    assert!(!online(&presence, &user).await);
+
+    // Back under the same version: a change, too. Another device that fell silent does not keep a user online.
+    presence.refresh(&[on(&d1, 11), on(&d2, 11)]).await.unwrap();
+    pass(Duration::from_secs(61)).await;
+    assert!(!online(&presence, &user).await);
+    let mut changes = presence.changes();
+    presence.refresh(&[on(&d1, 11)]).await.unwrap();
+    changed(&mut changes, &user).await;
+    presence.refresh(&[on(&d1, 11)]).await.unwrap();
+    assert!(changes.is_empty());
+    presence.leave(&on(&d1, 11)).await.unwrap();
+    changed(&mut changes, &user).await;
     assert!(!online(&presence, &user).await);
 }

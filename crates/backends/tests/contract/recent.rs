@@ -15,13 +15,13 @@ fn remembered(conversation: &ConversationId, sender: &UserId, key: Uuid, body_ha
     vec![Remembered { conversation: conversation.clone(), sender: sender.clone(), key, body_hash }]
 }
 
-pub(crate) async fn suite(recent: Arc<dyn Recent>, pass: Pass) {
+pub(crate) async fn suite(recent: Arc<dyn Recent>, pass: Pass<'_>) {
     keys(&recent, pass).await;
     tails(&recent).await;
     versions(&recent, pass).await;
 }
 
-async fn keys(recent: &Arc<dyn Recent>, pass: Pass) {
+async fn keys(recent: &Arc<dyn Recent>, pass: Pass<'_>) {
     let (c, other): (ConversationId, ConversationId) = (name("c"), name("c"));
     let (alice, bob): (UserId, UserId) = (name("u"), name("u"));
     let key = Uuid::new_v4();
@@ -76,7 +76,7 @@ async fn tails(recent: &Arc<dyn Recent>) {
     assert_eq!(kept, many[many.len() - kept.len()..]);
 }
 
-async fn versions(recent: &Arc<dyn Recent>, pass: Pass) {
+async fn versions(recent: &Arc<dyn Recent>, pass: Pass<'_>) {
     let (c, other): (ConversationId, ConversationId) = (name("c"), name("c"));
     let unaffected = recent.members_version(&other).await.unwrap();
     let mut last = recent.members_version(&c).await.unwrap();
@@ -92,13 +92,13 @@ async fn versions(recent: &Arc<dyn Recent>, pass: Pass) {
 }
 
 /// Caches that lost what they had. `flush` makes them do so.
-pub(crate) async fn flushed(recent: Arc<dyn Recent>, flush: Hook<'_>, pass: Pass) {
+pub(crate) async fn flushed(recent: Arc<dyn Recent>, flush: Hook<'_>, pass: Pass<'_>) {
     let (c, alice, key): (ConversationId, UserId, Uuid) = (name("c"), name("u"), Uuid::new_v4());
     recent.remember(remembered(&c, &alice, key, 1)).await.unwrap();
     recent.tail_append(&[row(&c, 1, 1), row(&c, 2, 2)]).await.unwrap();
     recent.members_changed(&c).await.unwrap();
     let version = recent.members_version(&c).await.unwrap();
-    flush();
+    flush().await;
     assert_eq!(recent.recall(&c, &alice, key).await, Ok(None));
     assert_eq!(recent.tail_read(&c, 0, 9).await, Ok(vec![]));
     let next = row(&c, 3, 3);

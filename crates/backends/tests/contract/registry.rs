@@ -91,6 +91,8 @@ async fn sessions(registry: &Arc<dyn Registry>) {
     assert_eq!(told, [Some(new)], "the older one hears of the newer one");
     assert_eq!(registry.refresh(&g1, 1, &asked[2..]).await, Ok(vec![None]));
     assert_eq!(registry.refresh(&g2, 1, &[session(&user, &device, new)]).await, Ok(vec![Some(new)]));
+    assert_eq!(registry.refresh(&g1, 1, &[session(&user, &device, new)]).await, Ok(vec![None]), "it is not g1's");
+    assert_eq!(registry.refresh(&g2, 2, &[session(&user, &device, new)]).await, Ok(vec![None]), "nor of that life");
     assert_eq!(registry.refresh(&g2, 1, &[]).await, Ok(vec![]));
 
     registry.unregister(&asked[0]).await.unwrap();
@@ -159,7 +161,7 @@ async fn beats(registry: &Arc<dyn Registry>) {
 }
 
 /// Entries live 90 s, leases as long as the beat says.
-pub(crate) async fn expiry(registry: Arc<dyn Registry>, pass: Pass) {
+pub(crate) async fn expiry(registry: Arc<dyn Registry>, pass: Pass<'_>) {
     let (user, device, gateway): (UserId, DeviceId, NodeId) = (name("u"), name("d"), name("g"));
     let beat = lease(&gateway, 1);
     registry.beat(&beat, 1_000_000).await.unwrap();
@@ -195,7 +197,7 @@ pub(crate) async fn flushed(registry: Arc<dyn Registry>, flush: Hook<'_>) {
     let (user, device, gateway): (UserId, DeviceId, NodeId) = (name("u"), name("d"), name("g"));
     let first = held(&registry, &gateway, 1).await;
     let version = registry.register(&user, &device, &gateway, 1, 100).await.unwrap().session_version;
-    flush();
+    flush().await;
     assert_ne!(held(&registry, &gateway, 1).await, first);
     assert_eq!(registry.refresh(&gateway, 1, &[session(&user, &device, version)]).await, Ok(vec![None]));
     assert_eq!(where_is(&registry, &user).await, []);

@@ -1,0 +1,105 @@
+//! Stored messages in Cassandra or ScyllaDB.
+//!
+//! Nothing here waits for the cluster to be up: connecting goes on in the background, and calls answer that the store
+//! is unavailable until it succeeds. Every row carries a timestamp that follows from the log, so whoever writes it, and
+//! however often, the store holds the same; that is what makes retries, speculative executions and a window written
+//! again after a downgrade safe.
+
+mod call;
+mod health;
+mod link;
+mod options;
+mod read;
+mod row;
+mod schema;
+mod statements;
+mod write;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use async_trait::async_trait;
+use domain::{ConversationId, KeyRow};
+use tokio::time::{Duration, timeout};
+
+pub use self::{
+    health::NodeHealth,
+    options::{CassandraOptions, Credentials, WriteConsistency},
+};
+use self::{
+    link::{Link, Linked},
+    options::{CALL, STORE},
+};
+use crate::port::{Head, Messages, StoreError, StoreResult, StoredMessage};
+
+/// Messages in Cassandra. Clones share one session.
+#[derive(Debug, Clone)]
+pub struct CassandraMessages {
+    link: Arc<Link>,
+    write_consistency: Arc<AtomicU8>,
+}
+
+impl CassandraMessages {
+    /// Starts to connect, in the background of the runtime it is called in, and goes on until it succeeds.
+    pub fn connect(options: CassandraOptions) -> StoreResult<Self> {
+        options.check()?;
+        let write_consistency = Arc::new(AtomicU8::new(options.write_consistency as u8));
+        Ok(Self { link: Arc::new(Link::start(options)), write_consistency })
+    }
+
+    /// Waits until it is connected. Not needed before calls, which answer that the store is unavailable until then.
+    pub async fn connected(&self, patience: Duration) -> StoreResult<()> {
+        self.link.wait(patience).await.map(drop)
+    }
+
+    /// At which consistency rows are written now.
+    pub fn write_consistency(&self) -> WriteConsistency {
+        WriteConsistency::from_code(self.write_consistency.load(Ordering::Acquire))
+    }
+
+    /// Changes the consistency of writes that begin from now on.
+    pub fn set_write_consistency(&self, consistency: WriteConsistency) {
+        self.write_consistency.store(consistency as u8, Ordering::Release);
+    }
+
+    /// What each node says of itself. A node that does not answer is there, without figures.
+    pub async fn node_health(&self) -> StoreResult<Vec<NodeHealth>> {
+        bounded("asking nodes for their health", health::read(&*self.link.now()?)).await
+    }
+}
+
+/// Runs a call within what a call may take.
+async fn bounded<T>(what: &str, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+    match timeout(CALL, call).await {
+        Ok(done) => done,
+        Err(_) => Err(StoreError::unavailable(STORE, format_args!("{what} took longer than {} s", CALL.as_secs()))),
+    }
+}
+
+#[async_trait]
+impl Messages for CassandraMessages {
+    async fn write(&self, rows: &[StoredMessage]) -> StoreResult<()> {
+        let linked: Arc<Linked> = self.link.now()?;
+        bounded("writing", write::write(&linked, rows, self.write_consistency())).await
+    }
+
+    async fn read(
+        &self,
+        conversation: &ConversationId,
+        first: u64,
+        last: u64,
+        limit: usize,
+    ) -> StoreResult<Vec<StoredMessage>> {
+        bounded("reading", read::rows(&*self.link.now()?, conversation, first, last, limit)).await
+    }
+
+    async fn head(&self, conversation: &ConversationId) -> StoreResult<Option<Head>> {
+        bounded("reading a head", read::head(&*self.link.now()?, conversation)).await
+    }
+
+    async fn keys_since(&self, conversation: &ConversationId, since_ms: u64) -> StoreResult<Vec<KeyRow>> {
+        bounded("reading keys", read::keys_since(&*self.link.now()?, conversation, since_ms)).await
+    }
+}

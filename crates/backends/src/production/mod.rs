@@ -1,0 +1,10 @@
+//! What services in processes of their own have in common: settings, certificates, the stores of production.
+
+mod program;
+mod settings;
+mod stores;
+pub mod tls;
+
+pub use program::{Program, Refusal};
+pub use settings::{Faults, Setting, Settings};
+pub use stores::{STORES, Stores};
