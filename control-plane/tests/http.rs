@@ -9,7 +9,10 @@ use std::{sync::Arc, time::Duration};
 use backends::Clock;
 use chat_control_plane::store::SqliteStore;
 use protocol::{
-    admin::{AuditEntry, Operation, OperationEvent, OperationState, Page, ProblemBody, ProblemCode, TokenCreated},
+    admin::{
+        AuditEntry, Operation, OperationEvent, OperationPhase, OperationState, Page, ProblemBody, ProblemCode,
+        TokenCreated,
+    },
     node::DrainPhase,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
@@ -159,7 +162,8 @@ async fn a_drain_is_watched_to_its_end_and_a_second_one_is_told_who_is_in_the_wa
     let begun: Operation = api.ok("POST", "/v1/gateways/gw-1/drain", r#"{"reason":"update"}"#).await;
     let (status, busy) = api.problem(ADMIN, "POST", "/v1/gateways/gw-1/drain", "{}").await;
     assert_eq!((status, busy.error.operation.as_deref()), (StatusCode::CONFLICT, Some(begun.id.as_str())));
-    api.rig.operation_where(&begun.id, |operation| operation.progress.connections_at_start == 100).await;
+    // The gateway has the order: before that, what it says of a drain would be overwritten.
+    api.rig.operation_where(&begun.id, |operation| operation.phase == OperationPhase::Draining).await;
     let path = format!("{}/v1/operations/{}/events", api.url, begun.id);
     let watching = tokio::spawn(api.client.get(&path).bearer_auth(ADMIN).send());
     one.gateway.set(0, DrainPhase::Drained);

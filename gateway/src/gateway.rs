@@ -11,6 +11,7 @@ use std::{
 
 use backends::{
     Clock,
+    edge::Dependencies,
     port::{Directory, Log, Messages, Presence, Recent, Registry},
     stream::Duplex,
 };
@@ -18,12 +19,13 @@ use parking_lot::Mutex;
 use protocol::{
     frames::CloseCode,
     link::{GatewayFrame, WorkerFrame},
+    node::DrainOrder,
 };
 use rand::{SeedableRng as _, rngs::SmallRng};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, mpsc},
-    time::{Duration, timeout},
+    time::{Duration, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -48,6 +50,9 @@ use crate::{
 /// How long a shutdown waits for connections to take their close frames.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Between two looks whether a drain has ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
 /// The systems a gateway stands on.
 #[derive(Clone)]
 pub struct Ports {
@@ -63,6 +68,8 @@ pub struct Ports {
     pub presence: Arc<dyn Presence>,
     /// Conversations and members.
     pub directory: Arc<dyn Directory>,
+    /// Which of them answer. Empty where that is not watched: nothing is ever down then.
+    pub dependencies: Dependencies,
 }
 
 /// What the connections and tasks of a gateway share.
@@ -159,6 +166,23 @@ impl Gateway {
     /// True when it may take clients; otherwise why not.
     pub fn readiness(&self) -> Result<(), &'static str> {
         self.shared.readiness()
+    }
+
+    /// Moves every client elsewhere, as a drain that the control plane orders: returns when none is left, or with the
+    /// deadline.
+    pub async fn drain(&self, deadline: Duration, rate_per_s: u32) {
+        let shared = &self.shared;
+        let deadline_ms = deadline.as_millis() as u64;
+        shared.order_drain(Some(DrainOrder { operation: "shutdown".to_owned(), deadline_ms, rate_per_s }));
+        let mut looks = interval(DRAIN_LOOK);
+        let drained = async {
+            while shared.hub.connections() > 0 {
+                looks.tick().await;
+            }
+        };
+        if timeout(deadline + CLOSE_DEADLINE, drained).await.is_err() {
+            tracing::warn!(left = shared.hub.connections(), "some clients did not move in time");
+        }
     }
 
     /// Closes every connection with 1001, ends the tasks and gives the lease back.

@@ -1,10 +1,14 @@
 //! What a gateway counts. Prometheus text on `GET /metrics`.
 
+use backends::edge::Dependencies;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+
+/// Of one store: its name.
+type ByStore<M> = Family<[(&'static str, &'static str); 1], M>;
 
 /// Counters and gauges of one gateway. No global registry: several gateways live in one process.
 pub(crate) struct Metrics {
@@ -21,6 +25,9 @@ pub(crate) struct Metrics {
     pub(crate) heartbeats: Counter,
     pub(crate) replays: Counter,
     pub(crate) append_seconds: Histogram,
+    store_up: ByStore<Gauge>,
+    store_calls: ByStore<Gauge>,
+    store_errors: ByStore<Gauge>,
 }
 
 impl Metrics {
@@ -38,6 +45,9 @@ impl Metrics {
             upgrades_refused: Counter::default(),
             heartbeats: Counter::default(),
             replays: Counter::default(),
+            store_up: ByStore::default(),
+            store_calls: ByStore::default(),
+            store_errors: ByStore::default(),
             append_seconds: Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]),
         };
         metrics.registered()
@@ -57,12 +67,21 @@ impl Metrics {
         counter("chat_gateway_heartbeats", "heartbeats of clients", &self.heartbeats);
         counter("chat_gateway_replays", "conversations replayed after hello", &self.replays);
         registry.register("chat_gateway_connections", "connections that said hello", self.connections.clone());
+        registry.register("chat_gateway_store_up", "1 while a store answers", self.store_up.clone());
+        registry.register("chat_gateway_store_calls", "calls of a store since the start", self.store_calls.clone());
+        registry.register("chat_gateway_store_errors", "calls of it that failed", self.store_errors.clone());
         let append = self.append_seconds.clone();
         registry.register("chat_gateway_append_seconds", "from send to durable in the log", append);
         self
     }
 
-    pub(crate) fn render(&self) -> String {
+    pub(crate) fn render(&self, dependencies: &Dependencies) -> String {
+        for store in &dependencies.0 {
+            let (name, (calls, errors)) = ([("store", store.name())], store.counts());
+            self.store_up.get_or_create(&name).set(i64::from(store.trouble().is_none()));
+            self.store_calls.get_or_create(&name).set(calls as i64);
+            self.store_errors.get_or_create(&name).set(errors as i64);
+        }
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = encode(&mut text, &self.registry);

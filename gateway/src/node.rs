@@ -38,7 +38,9 @@ impl Gateway {
         let drain = shared.drain.report();
         let at_rest = matches!(drain.phase(), DrainPhase::Active | DrainPhase::Cancelled);
         // A drain is no trouble: it is what was ordered.
-        let trouble = if at_rest { shared.readiness().err().unwrap_or("") } else { "" };
+        let unready = if at_rest { shared.readiness().err().unwrap_or("") } else { "" };
+        let down = shared.ports.dependencies.trouble();
+        let trouble: Vec<&str> = [unready, &down].into_iter().filter(|trouble| !trouble.is_empty()).collect();
         Report {
             connections: shared.hub.connections() as u64,
             users: shared.hub.users() as u64,
@@ -47,7 +49,7 @@ impl Gateway {
             delivered_total: shared.metrics.delivered.get(),
             refused_total: shared.metrics.refused.get(),
             slow_consumers_total: shared.metrics.slow_consumers.get(),
-            trouble: trouble.to_owned(),
+            trouble: trouble.join("; "),
             ..Report::default()
         }
     }

@@ -16,4 +16,4 @@ mod sequencer;
 mod worker;
 
 pub use node::WorkerNode;
-pub use worker::{Ports, Role, Worker, WorkerConfig, WorkerStats};
+pub use worker::{Ports, Role, Roles, UnknownRole, Worker, WorkerConfig, WorkerStats};

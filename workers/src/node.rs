@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use backends::edge::Dependencies;
 use protocol::{
     link::OwnedPartition,
     node::{Desired, Register, Report, Role},
@@ -16,13 +17,15 @@ pub struct WorkerNode {
     incarnation: u64,
     stats: Arc<WorkerStats>,
     owned: watch::Receiver<Vec<OwnedPartition>>,
+    dependencies: Dependencies,
 }
 
 impl WorkerNode {
     /// Speaks for a running worker. `incarnation` is higher than that of every earlier life of it.
     pub fn new(worker: &Worker, incarnation: u64) -> Self {
         let (stats, owned) = (worker.stats().clone(), worker.owned());
-        Self { name: worker.node().to_string(), incarnation, stats, owned }
+        let dependencies = worker.dependencies().clone();
+        Self { name: worker.node().to_string(), incarnation, stats, owned, dependencies }
     }
 }
 
@@ -42,12 +45,15 @@ impl backends::node::Node for WorkerNode {
         let waiting = count(&self.stats.waiting);
         // Numbered here and not stored yet, and records whose conversation cannot be loaded.
         let unstored = count(&self.stats.numbered).saturating_sub(count(&self.stats.stored));
+        let waits = if waiting > 0 { format!("{waiting} records wait for the message store") } else { String::new() };
+        let down = self.dependencies.trouble();
+        let trouble: Vec<&str> = [&*waits, &down].into_iter().filter(|trouble| !trouble.is_empty()).collect();
         Report {
             accepted_total: count(&self.stats.numbered),
             delivered_total: count(&self.stats.deliveries),
             lag_records: unstored + waiting,
             partitions: self.owned.borrow().len() as u32,
-            trouble: if waiting > 0 { format!("{waiting} records wait for the message store") } else { String::new() },
+            trouble: trouble.join("; "),
             ..Report::default()
         }
     }

@@ -1,11 +1,15 @@
 //! A worker: its ports, its roles and the tasks that play them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use backends::{
+    edge::Dependencies,
     port::{Directory, Lane, Log, Messages, Recent, Registry},
     stream::Dial,
 };
@@ -42,6 +46,47 @@ impl Role {
     ];
 }
 
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        Ok(match name {
+            "sequencer-direct" => Self::Sequencer(Lane::Direct),
+            "sequencer-group" => Self::Sequencer(Lane::Group),
+            "fanout" => Self::GroupFanout,
+            "persister-direct" => Self::Persister(Lane::Direct),
+            "persister-group" => Self::Persister(Lane::Group),
+            _ => return Err(UnknownRole(name.to_owned())),
+        })
+    }
+}
+
+/// No role has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no role is named {0:?}; there are sequencer-direct, sequencer-group, fanout, persister-direct, persister-group \
+     and all"
+)]
+pub struct UnknownRole(String);
+
+/// Roles as a setting names them: separated by commas, or `all`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roles(pub Vec<Role>);
+
+impl FromStr for Roles {
+    type Err = UnknownRole;
+
+    fn from_str(names: &str) -> Result<Self, UnknownRole> {
+        if names == "all" {
+            return Ok(Self(Role::ALL.to_vec()));
+        }
+        let mut roles = names.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<Role>, _>>()?;
+        roles.sort();
+        roles.dedup();
+        Ok(Self(roles))
+    }
+}
+
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -68,6 +113,8 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     /// Streams to gateways.
     pub gateways: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
+    /// Which of the stores answer. Empty where that is not watched: nothing is ever down then.
+    pub dependencies: Dependencies,
 }
 
 /// Counters since the start, read by the report to the control plane.
@@ -148,6 +195,11 @@ impl Worker {
     /// Counters since the start.
     pub fn stats(&self) -> &Arc<WorkerStats> {
         &self.shared.stats
+    }
+
+    /// Which of its stores answer.
+    pub(crate) fn dependencies(&self) -> &Dependencies {
+        &self.shared.ports.dependencies
     }
 
     /// The intake partitions it sequences.

@@ -1,10 +1,13 @@
 //! Direct messages from end to end: sent, durable on disk, numbered, delivered. First as many as go, with a window of
-//! unanswered sends for each pair; then half as many a second, for the latency from send to the other person's socket.
+//! unanswered sends for each pair; then half as many a second, for the latency from send to the other person's socket
+//! and to `accepted`. On the embedded stores in this process, or on a fleet that runs (`--fleet READY_FILE`).
 
 mod support;
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,11 +16,11 @@ use std::{
 
 use clap::Parser;
 use hdrhistogram::Histogram;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{
     Failure,
     child::{Clients, told},
-    cpu_s, post,
+    cpu_s, post_to,
     raw::{Raw, frame},
     source, token,
 };
@@ -39,6 +42,9 @@ struct Options {
     /// How long each measurement takes.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// The ready file of a fleet that runs; without it one is started in this process.
+    #[arg(long)]
+    fleet: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -48,16 +54,37 @@ async fn main() -> Result<(), Failure> {
         return clients(rest).await;
     }
     let options = Options::parse();
-    let limits = gateway::Limits { frames_per_s: 1_000_000, frames_burst: 1_000_000, ..gateway::Limits::default() };
-    let fleet = support::fleet(limits).await?;
+    match &options.fleet {
+        Some(ready_file) => {
+            let ready: Value = serde_json::from_str(&std::fs::read_to_string(ready_file)?)?;
+            let http = ready["gateways"][0]["http"].as_str().ok_or("the ready file has no gateway")?;
+            let to = http.trim_start_matches("http://").parse()?;
+            measure(&options, to, ready["jwt"]["secret"].as_str().ok_or("the ready file has no secret")?).await
+        }
+        None => {
+            let limits =
+                gateway::Limits { frames_per_s: 1_000_000, frames_burst: 1_000_000, ..gateway::Limits::default() };
+            let fleet = support::fleet(limits).await?;
+            measure(&options, fleet.gateways[0].address, &fleet.secrets.jwt_secret).await?;
+            fleet.shutdown().await;
+            Ok(())
+        }
+    }
+}
+
+async fn measure(options: &Options, to: SocketAddr, secret: &str) -> Result<(), Failure> {
+    // A fleet that runs knows the pairs of an earlier measurement.
+    let run = std::process::id();
     for n in 0..options.pairs {
-        let body = json!({"kind": "direct", "members": [format!("w{n}"), format!("r{n}")], "id": format!("pair-{n}")});
-        post(&fleet, "/v1/conversations", &body).await?;
+        let members = [format!("w{n}-{run}"), format!("r{n}-{run}")];
+        let body = json!({"kind": "direct", "members": members, "id": format!("pair-{n}-{run}")});
+        post_to(to, secret, "/v1/conversations", &body).await?;
     }
     let arguments = [
         "clients".into(),
-        fleet.gateways[0].address.to_string(),
-        fleet.secrets.jwt_secret.clone(),
+        to.to_string(),
+        secret.to_owned(),
+        run.to_string(),
         options.pairs.to_string(),
         options.window.to_string(),
         options.seconds.to_string(),
@@ -69,9 +96,7 @@ async fn main() -> Result<(), Failure> {
     println!("most: {most:.0} messages/s (the fleet used {cores:.2} cores)");
     let half = clients.ask(&format!("paced {}", most / 2.0)).await?;
     println!("at half of it: {half}");
-    clients.end()?;
-    fleet.shutdown().await;
-    Ok(())
+    clients.end()
 }
 
 /// What the pairs share while they are measured.
@@ -80,35 +105,36 @@ struct Counts {
     received: AtomicU64,
     /// Of the measurement under way, in microseconds.
     late: Mutex<Histogram<u64>>,
+    /// From send to `accepted`, in microseconds.
+    accepted: Mutex<Histogram<u64>>,
 }
 
-impl Counts {
-    fn late(&self) -> std::sync::MutexGuard<'_, Histogram<u64>> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked(histogram: &Mutex<Histogram<u64>>) -> std::sync::MutexGuard<'_, Histogram<u64>> {
+    histogram.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The clients' process.
 async fn clients(arguments: &[String]) -> Result<(), Failure> {
-    let [to, secret, pairs, window, seconds] = arguments else { return Err("clients: five arguments".into()) };
+    let [to, secret, run, pairs, window, seconds] = arguments else { return Err("clients: six arguments".into()) };
     let (to, pairs, window, seconds): (SocketAddr, usize, usize, u64) =
         (to.parse()?, pairs.parse()?, window.parse()?, seconds.parse()?);
-    let late = Mutex::new(Histogram::new(3)?);
-    let counts = Arc::new(Counts { began: Instant::now(), received: AtomicU64::new(0), late });
+    let (late, accepted) = (Mutex::new(Histogram::new(3)?), Mutex::new(Histogram::new(3)?));
+    let counts = Arc::new(Counts { began: Instant::now(), received: AtomicU64::new(0), late, accepted });
     let mut writers = Vec::new();
     for n in 0..pairs {
-        let writer = Raw::connect(to, source(n), &token(secret, &format!("w{n}"), "user")?, "{}").await?;
-        let reader = Raw::connect(to, source(n), &token(secret, &format!("r{n}"), "user")?, "{}").await?;
+        let writer = Raw::connect(to, source(n), &token(secret, &format!("w{n}-{run}"), "user")?, "{}").await?;
+        let reader = Raw::connect(to, source(n), &token(secret, &format!("r{n}-{run}"), "user")?, "{}").await?;
         let free = Arc::new(Semaphore::new(window));
         tokio::spawn(read(reader, counts.clone(), free.clone()));
         let (sends, queue) = mpsc::channel(4);
-        tokio::spawn(write(n, writer, queue, counts.clone()));
+        tokio::spawn(write(format!("pair-{n}-{run}"), writer, queue, counts.clone()));
         writers.push((sends, free));
     }
     while let Some(line) = told().await? {
         let end = Instant::now() + Duration::from_secs(seconds);
         let before = counts.received.load(Ordering::Relaxed);
-        counts.late().reset();
+        locked(&counts.late).reset();
+        locked(&counts.accepted).reset();
         let tasks: Vec<_> = match line.split_once(' ') {
             None => writers.iter().cloned().map(|(sends, free)| tokio::spawn(flood(sends, free, end))).collect(),
             Some((_, rate)) => {
@@ -126,9 +152,12 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         }
-        let histogram = counts.late().clone();
-        let at = |part| histogram.value_at_quantile(part) as f64 / 1_000.0;
-        println!("{rate:.0} messages/s, p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(0.5), at(0.99), at(1.0));
+        let of = |histogram: &Mutex<Histogram<u64>>| {
+            let histogram = locked(histogram).clone();
+            let at = |part| histogram.value_at_quantile(part) as f64 / 1_000.0;
+            format!("p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(0.5), at(0.99), at(1.0))
+        };
+        println!("{rate:.0} messages/s; delivered {}; accepted {}", of(&counts.late), of(&counts.accepted));
     }
     Ok(())
 }
@@ -169,12 +198,21 @@ async fn pace(sends: mpsc::Sender<usize>, free: Arc<Semaphore>, end: Instant, ea
 }
 
 /// A writer: the body says when it was sent.
-async fn write(pair: usize, raw: Raw, mut queue: mpsc::Receiver<usize>, counts: Arc<Counts>) {
+async fn write(pair: String, raw: Raw, mut queue: mpsc::Receiver<usize>, counts: Arc<Counts>) {
     let (mut from, mut to, mut frames) = raw.split();
+    // `accepted` comes in the order of the sends: each connection's own appends are one after the other in one partition.
+    let sent: Arc<Mutex<VecDeque<u64>>> = Arc::default();
+    let (sends, told) = (sent.clone(), counts.clone());
     tokio::spawn(async move {
         loop {
             while let Some(text) = frames.next() {
                 assert!(!text.starts_with(br#"{"type":"error""#), "{}", String::from_utf8_lossy(text));
+                if text.starts_with(br#"{"type":"accepted""#)
+                    && let Some(sent) = sends.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+                {
+                    let now = told.began.elapsed().as_micros() as u64;
+                    locked(&told.accepted).saturating_record(now.saturating_sub(sent));
+                }
             }
             if !frames.fill(&mut from).await.unwrap_or(false) {
                 return;
@@ -184,11 +222,12 @@ async fn write(pair: usize, raw: Raw, mut queue: mpsc::Receiver<usize>, counts: 
     let (mut bytes, mut n) = (Vec::new(), 0_u64);
     while let Some(messages) = queue.recv().await {
         bytes.clear();
-        let now = counts.began.elapsed().as_micros();
+        let now = counts.began.elapsed().as_micros() as u64;
         for _ in 0..messages {
             n += 1;
+            sent.lock().unwrap_or_else(PoisonError::into_inner).push_back(now);
             let text = format!(
-                r#"{{"type":"send","idempotency_key":"{pair:08x}-0000-4000-8000-{n:012x}","conversation":"pair-{pair}","body":"@{now:020} a message of usual length to one person"}}"#
+                r#"{{"type":"send","idempotency_key":"00000000-0000-4000-8000-{n:012x}","conversation":"{pair}","body":"@{now:020} a message of usual length to one person"}}"#
             );
             frame(&mut bytes, &text);
         }
@@ -204,7 +243,7 @@ async fn read(mut raw: Raw, counts: Arc<Counts>, free: Arc<Semaphore>) {
         while let Some(text) = raw.frames.next() {
             if let Some(sent) = sent_at(text) {
                 received += 1;
-                counts.late().saturating_record(now.saturating_sub(sent));
+                locked(&counts.late).saturating_record(now.saturating_sub(sent));
             }
         }
         counts.received.fetch_add(received, Ordering::Relaxed);

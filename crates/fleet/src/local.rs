@@ -9,6 +9,7 @@ use std::{
 
 use backends::{
     Clock,
+    edge::Dependencies,
     embedded::{
         DataDir, DataDirError, Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry,
         SqliteDirectory,
@@ -330,6 +331,7 @@ impl Ports {
             recent: self.recent.clone(),
             registry: self.registry.clone(),
             directory: self.directory.clone(),
+            dependencies: Dependencies::default(),
             gateways: Arc::new(links),
         };
         Worker::start(config, ports)
@@ -354,6 +356,7 @@ impl Ports {
             registry: self.registry.clone(),
             presence: self.presence.clone(),
             directory: self.directory.clone(),
+            dependencies: Dependencies::default(),
         };
         Gateway::start(config, Clock::System, auth, ports, links.listen(name))
     }

@@ -37,7 +37,7 @@ impl Secrets {
     }
 
     /// Those of a file, made at the first start and readable by their owner alone.
-    pub(crate) fn load_or_make(path: &Path) -> io::Result<Self> {
+    pub fn load_or_make(path: &Path) -> io::Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use backends::{
     Clock,
+    edge::Dependencies,
     embedded::{Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
     grpc::{GrpcDial, Serving, listen_links, listen_nodes},
     node::{Node, run_node},
@@ -102,6 +103,7 @@ impl World {
             registry: self.registry.clone(),
             presence: self.presence.clone(),
             directory: Arc::new(self.directory.clone()),
+            dependencies: Dependencies::default(),
         };
         let auth = Auth::new(&JwtKey::Hs256(SECRET.to_vec())).unwrap();
         let gateway = Gateway::start(config, Clock::System, auth, ports, links);
@@ -125,6 +127,7 @@ impl World {
             recent: self.recent.clone(),
             registry: self.registry.clone(),
             directory: Arc::new(self.directory.clone()),
+            dependencies: Dependencies::default(),
             gateways: Arc::new(GrpcDial::plain()),
         };
         let worker = Worker::start(config, ports);

@@ -82,5 +82,5 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     shared.metrics.connections.set(shared.hub.connections() as i64);
     let kind = [("content-type", "text/plain; version=0.0.4")];
-    (kind, shared.metrics.render()).into_response()
+    (kind, shared.metrics.render(&shared.ports.dependencies)).into_response()
 }

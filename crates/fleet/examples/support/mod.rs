@@ -46,8 +46,13 @@ pub(crate) fn token(secret: &str, user: &str, role: &str) -> Result<String, Fail
 
 /// A call of a back end; fails unless it succeeds.
 pub(crate) async fn post(fleet: &LocalFleet, path: &str, body: &Value) -> Result<(), Failure> {
-    let (to, body) = (fleet.gateways[0].address, body.to_string());
-    let token = token(&fleet.secrets.jwt_secret, "bench", "service")?;
+    post_to(fleet.gateways[0].address, &fleet.secrets.jwt_secret, path, body).await
+}
+
+/// The same for any gateway.
+pub(crate) async fn post_to(to: SocketAddr, secret: &str, path: &str, body: &Value) -> Result<(), Failure> {
+    let body = body.to_string();
+    let token = token(secret, "bench", "service")?;
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()

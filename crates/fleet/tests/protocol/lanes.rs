@@ -105,9 +105,9 @@ impl Consumer for StallConsumer {
         self.0.pause(partition);
     }
 
-    async fn commit(&mut self, partition: u32, offset: u64) -> StoreResult<()> {
+    async fn commit(&mut self, offsets: &[(u32, u64)]) -> StoreResult<()> {
         self.1.over().await;
-        self.0.commit(partition, offset).await
+        self.0.commit(offsets).await
     }
 }
 

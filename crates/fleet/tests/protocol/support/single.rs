@@ -7,6 +7,7 @@ use std::{
 
 use backends::{
     Clock,
+    edge::Dependencies,
     embedded::{Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
     port::{Conversation, Created, Registry as _},
     stream::Switchboard,
@@ -62,6 +63,7 @@ impl Single {
             registry: registry.clone(),
             presence: Arc::new(MemoryPresence::new(clock)),
             directory: Arc::new(SqliteDirectory::open(&dir.path().join("directory")).await.unwrap()),
+            dependencies: Dependencies::default(),
         };
         let ports = between(ports);
         let mut config = GatewayConfig::new(NodeId::parse("single").unwrap(), 1, "single".into(), 1);
@@ -89,6 +91,7 @@ impl Single {
             recent: ports.recent,
             registry: ports.registry,
             directory: ports.directory,
+            dependencies: ports.dependencies,
             gateways: Arc::new(self.links.clone()),
         };
         Worker::start(config, ports)
