@@ -6,11 +6,15 @@ pub mod completions;
 pub mod context;
 pub mod conversation;
 pub mod dev;
+pub mod fleet;
 pub mod gateway;
 pub mod node;
 pub mod operation;
+mod ready;
 pub mod swarm;
 pub mod token;
+
+use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Subcommand};
 
@@ -21,6 +25,9 @@ use crate::{cli::Cli, error::CommandError, session::Session};
 pub enum Command {
     /// Start a whole fleet in this process
     Dev(dev::Args),
+    /// Run a described fleet as processes of this machine
+    #[command(subcommand)]
+    Fleet(fleet::Args),
     /// Talk in a conversation
     Chat(chat::Args),
     /// Look at gateways, drain them, put them back
@@ -55,6 +62,7 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
     match command {
         None => session.ui.out(&Cli::command().render_help().to_string()),
         Some(Command::Dev(args)) => dev::run(session, args).await,
+        Some(Command::Fleet(args)) => fleet::run(session, args).await,
         Some(Command::Chat(args)) => chat::run(session, args).await,
         Some(Command::Gateway(args)) => gateway::run(session, args).await,
         Some(Command::Node(args)) => node::run(session, args).await,
@@ -66,6 +74,14 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Context(args)) => context::run(session, args),
         Some(Command::Completions(args)) => completions::run(session, args),
     }
+}
+
+/// Where local fleets keep their data.
+fn data_home() -> Result<PathBuf, CommandError> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local").join("share")));
+    let none = || CommandError::usage("neither XDG_DATA_HOME nor HOME is set, so there is no place for data");
+    Ok(data.ok_or_else(none)?.join("chatctl"))
 }
 
 /// Refuses `--dry-run` where it would be a lie.

@@ -1,4 +1,4 @@
-//! The context `dev`: how chatctl in another terminal finds the fleet.
+//! The context of a local fleet: how chatctl in another terminal finds it.
 
 use fleet::LocalFleet;
 
@@ -8,7 +8,7 @@ use crate::{
     session::Session,
 };
 
-/// Its name.
+/// The name of a dev fleet's.
 pub(super) const NAME: &str = "dev";
 
 /// The context of a fleet.
@@ -26,17 +26,17 @@ pub(super) fn of(fleet: &LocalFleet) -> Context {
 
 /// Writes the context and makes it current; true when chatctl will find the fleet by itself. A fleet that runs is worth
 /// more than its context: what goes wrong here is only a warning.
-pub(super) fn announce(session: &Session, context: &Context) -> bool {
-    match write(context) {
+pub(in crate::commands) fn announce(session: &Session, name: &str, context: &Context) -> bool {
+    match write(name, context) {
         Ok(before) => {
             if let Some(before) = before {
                 session
                     .ui
-                    .note(&format!("context {NAME} is now current; it was {before}: chatctl context use {before}"));
+                    .note(&format!("context {name} is now current; it was {before}: chatctl context use {before}"));
             }
-            let other = session.global.context.as_deref().filter(|name| *name != NAME);
+            let other = session.global.context.as_deref().filter(|other| *other != name);
             if let Some(other) = other {
-                session.ui.note(&format!("warning: --context or CHATCTL_CONTEXT names {other}: add --context {NAME}"));
+                session.ui.note(&format!("warning: --context or CHATCTL_CONTEXT names {other}: add --context {name}"));
             }
             other.is_none()
         }
@@ -48,16 +48,16 @@ pub(super) fn announce(session: &Session, context: &Context) -> bool {
 }
 
 /// Gives the context that was current before, if that was another.
-fn write(context: &Context) -> Result<Option<String>, CommandError> {
+fn write(name: &str, context: &Context) -> Result<Option<String>, CommandError> {
     let mut file = ContextFile::load()?;
-    if let Some(other) = file.contexts.get(NAME).filter(|one| one.production || !is_local(&one.control_plane)) {
+    if let Some(other) = file.contexts.get(name).filter(|one| one.production || !is_local(&one.control_plane)) {
         return Err(CommandError::failed(format!(
-            "context {NAME} is kept: it names another fleet, at {}; chatctl context remove {NAME} makes room",
+            "context {name} is kept: it names another fleet, at {}; chatctl context remove {name} makes room",
             other.control_plane
         )));
     }
-    file.set(NAME, context.clone());
-    let before = file.current.replace(NAME.to_owned()).filter(|before| before != NAME);
+    file.set(name, context.clone());
+    let before = file.current.replace(name.to_owned()).filter(|before| before != name);
     file.save()?;
     Ok(before)
 }

@@ -2,25 +2,24 @@
 
 mod context;
 mod place;
-mod ready;
 mod refusal;
 mod welcome;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
-    time::Duration,
 };
 
-use fleet::{FleetOptions, Limits, LocalFleet};
+use fleet::{FleetOptions, Limits, LocalFleet, RunningGateway};
 use tokio::time::Instant;
 
-use self::{place::Place, ready::ReadyFile};
-use super::no_dry_run;
+pub(super) use self::context::announce;
+use self::place::Place;
+use super::{
+    no_dry_run,
+    ready::{self, ReadyFile, ReadyGateway},
+};
 use crate::{error::CommandError, session::Session, signals::Signals};
-
-/// How long the ready file's service token counts: longer than any dev fleet runs.
-const SERVICE_TOKEN_TTL: Duration = Duration::from_secs(365 * 86_400);
 
 /// Start a whole fleet in this process: gateways, a worker and a control plane, durable on disk
 ///
@@ -101,9 +100,11 @@ async fn serve(
 ) -> Result<(), CommandError> {
     let context = context::of(fleet);
     // Before the ready file: who waits for that one may use chatctl at once.
-    let announced = context::announce(session, &context);
+    let announced = announce(session, context::NAME, &context);
+    let gateway = |one: &RunningGateway| ReadyGateway { id: one.id.clone(), ws: one.ws(), http: one.http() };
+    let gateways: Vec<_> = fleet.gateways.iter().map(gateway).collect();
     let file = match &args.ready_file {
-        Some(path) => Some(ReadyFile::write(path, fleet, &context, args.allow_faults)?),
+        Some(path) => Some(ReadyFile::write(path, &gateways, &context, args.allow_faults)?),
         None => None,
     };
     welcome::say(session, fleet, place, announced, began.elapsed())?;

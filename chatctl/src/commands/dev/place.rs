@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::error::CommandError;
+use crate::{commands::data_home, error::CommandError};
 
 /// The chosen place.
 pub(super) struct Place {
@@ -35,12 +35,6 @@ impl Place {
 }
 
 fn default_path() -> Result<PathBuf, CommandError> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local").join("share")));
-    let data = data.ok_or_else(|| {
-        CommandError::usage(
-            "neither XDG_DATA_HOME nor HOME is set, so there is no place for data: give --data DIR or --ephemeral",
-        )
-    })?;
-    Ok(data.join("chatctl").join("dev"))
+    let data = data_home().map_err(|error| error.hint("give --data DIR or --ephemeral"))?;
+    Ok(data.join("dev"))
 }

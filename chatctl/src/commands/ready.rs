@@ -1,38 +1,41 @@
-//! The ready file: addresses and secrets of a running dev fleet, for programs.
+//! The ready file: addresses and secrets of a running fleet, for programs.
 
 use std::{
     fs, io,
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use fleet::{LocalFleet, RunningGateway};
 use serde::{Deserialize, Serialize};
 
-use super::SERVICE_TOKEN_TTL;
 use crate::{
     commands::token::sign_service,
     context::{Context, Jwt},
     error::CommandError,
 };
 
+/// How long the service token counts: longer than any fleet with a ready file runs.
+const SERVICE_TOKEN_TTL: Duration = Duration::from_secs(365 * 86_400);
+
 #[derive(Serialize)]
 struct Ready<'a> {
     control_plane: &'a str,
-    gateways: Vec<Gateway>,
-    admin_token: &'a str,
+    gateways: &'a [ReadyGateway],
+    admin_token: Option<&'a str>,
     service_token: String,
     jwt: Option<&'a Jwt>,
     pid: u32,
     allow_faults: bool,
 }
 
-#[derive(Serialize)]
-struct Gateway {
-    id: String,
-    ws: String,
-    http: String,
+/// A gateway, and where clients reach it.
+#[derive(Debug, Serialize)]
+pub(super) struct ReadyGateway {
+    pub(super) id: String,
+    pub(super) ws: String,
+    pub(super) http: String,
 }
 
 /// The part that tells whose it is.
@@ -48,15 +51,14 @@ impl ReadyFile {
     /// Writes it whole or not at all, readable by its owner alone.
     pub(super) fn write(
         path: &Path,
-        fleet: &LocalFleet,
+        gateways: &[ReadyGateway],
         context: &Context,
         allow_faults: bool,
     ) -> Result<Self, CommandError> {
-        let gateway = |one: &RunningGateway| Gateway { id: one.id.clone(), ws: one.ws(), http: one.http() };
         let ready = Ready {
             control_plane: &context.control_plane,
-            gateways: fleet.gateways.iter().map(gateway).collect(),
-            admin_token: &fleet.secrets.admin_token,
+            gateways,
+            admin_token: context.admin_token.as_deref(),
             service_token: sign_service(context, SERVICE_TOKEN_TTL)?,
             jwt: context.jwt.as_ref(),
             pid: std::process::id(),
