@@ -6,10 +6,15 @@ fetch() {
     exec 9>"$parts/.lock"
     flock 9
     [[ "$(dpkg --print-architecture 2>/dev/null)" == amd64 ]] || die "only Debian on amd64 is known to this script; elsewhere use compose.yaml"
-    [[ -e "$parts/debian/.done" ]] || fetch_debian
-    [[ -e "$parts/kafka/.done" ]] || fetch_jars kafka
-    [[ -e "$parts/cassandra/.done" ]] || fetch_jars cassandra
+    is_current debian debian.versions || fetch_debian
+    is_current kafka pom/kafka.xml || fetch_jars kafka
+    is_current cassandra pom/cassandra.xml || fetch_jars cassandra
     exec 9>&-
+}
+
+# What was fetched is what this list asks for today.
+is_current() {
+    cmp -s "$here/$2" "$parts/$1/.done"
 }
 
 fetch_debian() {
@@ -30,7 +35,7 @@ fetch_debian() {
     [[ -e "$debs/unpinned" ]] || check "$debs" '\.deb$'
     local deb
     for deb in "$debs"/*.deb; do dpkg -x "$deb" "$parts/debian"; done
-    touch "$parts/debian/.done"
+    cp "$here/debian.versions" "$parts/debian/.done"
 }
 
 fetch_jars() {
@@ -41,7 +46,7 @@ fetch_jars() {
     mvn -B -q -f "$here/pom/$1.xml" dependency:copy-dependencies -DincludeScope=runtime \
         -DoutputDirectory="$parts/$1/lib" || die "cannot download the jars of $1 from Maven Central"
     check "$parts/$1/lib" '\.jar$'
-    touch "$parts/$1/.done"
+    cp "$here/pom/$1.xml" "$parts/$1/.done"
 }
 
 # check DIRECTORY PATTERN: every file there that matches is listed, and is what the list says.

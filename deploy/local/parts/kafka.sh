@@ -31,3 +31,16 @@ kafka_cluster_id() {
 kafka_ready() {
     listens 127.0.0.1 "$kafka_port" && grep -q 'Kafka Server started' "$run/kafka.log"
 }
+
+# Wanting more replicas in sync than there are brokers makes the broker refuse what is sent with acks=all.
+kafka_refuse_writes() {
+    local replicas java
+    case "$1" in
+    on) replicas=2 ;;
+    off) replicas=1 ;;
+    *) die "refuse-writes on, or off" ;;
+    esac
+    read -ra java <<<"$(set -f && kafka_java)"
+    timeout 60 "${java[@]/-Xm?384m/-Xmx128m}" org.apache.kafka.tools.ConfigCommand --bootstrap-server "$(kafka_address)" \
+        --alter --entity-type brokers --entity-default --add-config "min.insync.replicas=$replicas" >/dev/null
+}

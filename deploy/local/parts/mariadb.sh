@@ -34,6 +34,10 @@ SQL
 }
 
 mariadb_ready() {
-    mariadb_with_libraries timeout 2 "$parts/debian/usr/bin/mariadb" --no-defaults --skip-ssl -h 127.0.0.1 -P "$mariadb_port" \
-        -uchat -pchat -e 'select 1' chat >/dev/null 2>&1
+    mariadb_sql 'select 1' >/dev/null 2>&1
+}
+
+mariadb_sql() {
+    mariadb_with_libraries timeout 10 "$parts/debian/usr/bin/mariadb" --no-defaults --skip-ssl -h 127.0.0.1 -P "$mariadb_port" \
+        -uchat -pchat -e "$1" chat
 }
