@@ -80,7 +80,7 @@ impl Intake {
                 Err(_) => Err(backends::port::StoreError::unavailable("log", "it does not answer")),
             };
             if let Err(error) = outcome {
-                tracing::warn!(%error, "a send was not accepted");
+                tracing::debug!(%error, "a send was not accepted");
                 return ServerFrame::Error(unavailable(&send.key_text, &send.conversation));
             }
             // Only now: a key remembered before the log has its message would swallow the retry after a crash.
@@ -140,7 +140,7 @@ impl Shared {
             Ok(Some(_)) => Err(refuse(ErrorCode::Forbidden, "not a member of this conversation")),
             Ok(None) => Err(refuse(ErrorCode::NotFound, "no such conversation")),
             Err(error) => {
-                tracing::warn!(%error, "cannot tell who is a member");
+                tracing::debug!(%error, "cannot tell who is a member");
                 Err(refuse(ErrorCode::Unavailable, "memberships cannot be read now").retry_after(RETRY_AFTER_MS))
             }
         }

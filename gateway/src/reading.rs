@@ -203,7 +203,7 @@ impl Shared {
                 Ok(rows) if !rows.is_empty() || first > last || Instant::now() >= deadline => return Ok(rows),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(%error, conversation = %id, "cannot read the conversation");
+                    tracing::debug!(%error, conversation = %id, "cannot read the conversation");
                     if Instant::now() >= deadline {
                         return Err(self.cannot_read(id));
                     }

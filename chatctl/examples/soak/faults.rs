@@ -10,6 +10,8 @@ pub(crate) struct Fault {
     pub(crate) what: &'static str,
     /// How long it lasts.
     pub(crate) seconds: u64,
+    /// It takes three Cassandra nodes.
+    pub(crate) needs_ring: bool,
     strike: &'static [Step],
     mend: &'static [Step],
 }
@@ -34,7 +36,12 @@ impl Fault {
             }
             n += 1;
         }
-        Self { name, what, seconds, strike, mend }
+        Self { name, what, seconds, needs_ring: false, strike, mend }
+    }
+
+    const fn of_ring(mut self) -> Self {
+        self.needs_ring = true;
+        self
     }
 
     pub(crate) fn strike(&self, fleet: &Fleet) -> Result<(), String> {
@@ -137,4 +144,25 @@ pub(crate) const FAULTS: &[Fault] = &[
         &[Stack(&["pause", "cassandra-1"]), Wait(20)],
         &[Stack(&["start", "cassandra-1"])],
     ),
+    Fault::new(
+        "ring-two-in-turn",
+        "one of three Cassandra nodes killed, then another one once the first is back",
+        &[
+            Stack(&["kill", "cassandra-2"]),
+            Wait(3),
+            Stack(&["start", "cassandra-2"]),
+            Wait(5),
+            Stack(&["kill", "cassandra-3"]),
+            Wait(3),
+        ],
+        &[Stack(&["start", "cassandra-3"])],
+    )
+    .of_ring(),
+    Fault::new(
+        "ring-one-paused",
+        "one of three Cassandra nodes stopped for 20 s",
+        &[Stack(&["pause", "cassandra-2"]), Wait(20)],
+        &[Stack(&["start", "cassandra-2"])],
+    )
+    .of_ring(),
 ];

@@ -39,6 +39,8 @@ pub(crate) struct Fleet {
     home: PathBuf,
     file: PathBuf,
     supervisor: Child,
+    /// There are three Cassandra nodes.
+    pub(crate) has_ring: bool,
 }
 
 impl Fleet {
@@ -55,7 +57,8 @@ impl Fleet {
         let database = name.replace('-', "_");
         run(Command::new(&stack).args(["sql", &format!("create database {database}")]))?;
         let text = fs::read_to_string(root.join("deploy/local/fleet.toml")).map_err(|error| error.to_string())?;
-        let nodes = cassandra_nodes(&stack)?;
+        let has_ring = has_ring(&stack)?;
+        let nodes = cassandra_nodes(has_ring);
         let text = text
             .replace("name = \"local\"", &format!("name = \"{name}\""))
             .replace(":13306/chat", &format!(":13306/{database}"))
@@ -73,7 +76,7 @@ impl Fleet {
             .stdout(Stdio::null())
             .stderr(log);
         let supervisor = at_home(&mut command, &home).spawn().map_err(|error| format!("{chatctl:?}: {error}"))?;
-        let fleet = Self { chatctl, stack, home, file, supervisor };
+        let fleet = Self { chatctl, stack, home, file, supervisor, has_ring };
         fleet.wait_ready()?;
         Ok(fleet)
     }
@@ -142,14 +145,16 @@ fn at_home<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
     command.env("XDG_DATA_HOME", home.join("data")).env("XDG_CONFIG_HOME", home.join("config")).env_remove("RUST_LOG")
 }
 
-fn cassandra_nodes(stack: &Path) -> Result<String, String> {
-    let environment = run(Command::new(stack).arg("env"))?;
-    let three = environment.contains("CHATFLEET_CASSANDRA_REPLICATION=3");
-    let (nodes, replication) = match three {
+fn has_ring(stack: &Path) -> Result<bool, String> {
+    Ok(run(Command::new(stack).arg("env"))?.contains("CHATFLEET_CASSANDRA_REPLICATION=3"))
+}
+
+fn cassandra_nodes(has_ring: bool) -> String {
+    let (nodes, replication) = match has_ring {
         true => ("127.0.0.1:19042,127.0.0.2:19042,127.0.0.3:19042", 3),
         false => ("127.0.0.1:19042", 1),
     };
-    Ok(format!("nodes = \"{nodes}\"\nreplication = {replication}"))
+    format!("nodes = \"{nodes}\"\nreplication = {replication}")
 }
 
 /// Runs a command to its end; gives its output.

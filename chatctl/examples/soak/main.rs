@@ -117,6 +117,10 @@ fn run(args: &Args, faults: &[&Fault]) -> Result<bool, String> {
     let mut rows = Vec::new();
     let mut all_held = true;
     for fault in faults {
+        if fault.needs_ring && !fleet.has_ring {
+            println!("{:<26} not run: it takes `stack up --cassandra-nodes 3`", fault.name);
+            continue;
+        }
         let mut tally = Tally::default();
         for round in 1..=args.rounds {
             let outcomes = one_round(args, &fleet, fault, round)?;

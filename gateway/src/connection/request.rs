@@ -115,7 +115,7 @@ async fn list(shared: &Shared, user: &UserId, after: Option<&str>, limit: usize)
     let mut found = match shared.ports.directory.list(user, after.as_ref(), limit + 1).await {
         Ok(found) => found,
         Err(error) => {
-            tracing::warn!(%error, "cannot list conversations");
+            tracing::debug!(%error, "cannot list conversations");
             let why = "conversations cannot be listed now";
             return Err(ErrorFrame::new(ErrorCode::Unavailable, why).retry_after(1_000));
         }

@@ -22,11 +22,11 @@ pub(super) async fn welcome(shared: &Arc<Shared>, hello: Box<Hello>) -> Option<(
     let mut registered = match timeout(SESSION_DEADLINE, registered).await {
         Ok(Ok(registered)) => registered,
         Ok(Err(error)) => {
-            tracing::warn!(%error, "cannot register a session");
+            tracing::debug!(%error, "cannot register a session");
             return Box::pin(turn_away(shared, io)).await;
         }
         Err(_) => {
-            tracing::warn!("cannot register a session: the registry does not answer");
+            tracing::debug!("cannot register a session: the registry does not answer");
             return Box::pin(turn_away(shared, io)).await;
         }
     };

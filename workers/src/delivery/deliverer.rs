@@ -182,7 +182,7 @@ impl Deliverer {
             match self.members.get(id).await {
                 Ok(Some(members)) => return Some(members),
                 Ok(None) => return Some(Members { kind: Kind::Group, users: Arc::from([]) }),
-                Err(error) => tracing::warn!(%error, conversation = %id, "cannot learn the members; will retry"),
+                Err(error) => tracing::debug!(%error, conversation = %id, "cannot learn the members; will retry"),
             }
             tokio::select! {
                 biased;
@@ -206,7 +206,7 @@ impl Deliverer {
         match self.look_up(users).await {
             Ok(routes) => routes,
             Err(error) => {
-                tracing::warn!(%error, "no routes: delivering to every gateway");
+                tracing::debug!(%error, "no routes: delivering to every gateway");
                 let gateways = self.links.gateways();
                 let everywhere = |user| gateways.iter().map(move |gateway| (user, gateway.clone()));
                 (0..users.len()).flat_map(everywhere).collect()

@@ -81,7 +81,7 @@ pub(super) async fn load(
         match load_one_stored(messages, &id, oldest_ms).await {
             Ok(stored) => Some((id, stored)),
             Err(error) => {
-                tracing::warn!(%error, conversation = %id, "cannot load the conversation: its records wait");
+                tracing::debug!(%error, conversation = %id, "cannot load the conversation: its records wait");
                 None
             }
         }

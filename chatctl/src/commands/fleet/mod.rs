@@ -43,7 +43,7 @@ pub enum Args {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
-    /// The programs of a fleet: whether they run, since when, how often they were started
+    /// The programs of a fleet: whether they run, as which process, and where their logs are
     Status {
         /// The fleet's description
         #[arg(short, long, value_name = "FILE")]

@@ -25,8 +25,17 @@ struct Inner {
 struct State {
     calls: u64,
     errors: u64,
-    /// Since when no call succeeded, and what the last one said.
-    failing: Option<(Instant, String)>,
+    /// No call succeeds any more.
+    failing: Option<Failing>,
+}
+
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    /// What the last call said.
+    why: String,
+    /// The log has been told.
+    is_told: bool,
 }
 
 impl Dependency {
@@ -49,7 +58,7 @@ impl Dependency {
     /// What is wrong with it, in words: no call has succeeded for a while.
     pub fn trouble(&self) -> Option<String> {
         let state = self.0.state.lock();
-        let (since, why) = state.failing.as_ref()?;
+        let Failing { since, why, .. } = state.failing.as_ref()?;
         let down = since.elapsed();
         (down >= GRACE).then(|| format!("{} is down for {} s: {why}", self.0.name, down.as_secs()))
     }
@@ -58,14 +67,28 @@ impl Dependency {
         let mut state = self.0.state.lock();
         state.calls += 1;
         match outcome {
-            Ok(_) => state.failing = None,
+            Ok(_) => {
+                if let Some(Failing { since, is_told: true, .. }) = state.failing.take() {
+                    tracing::info!(
+                        store = self.0.name,
+                        down_ms = since.elapsed().as_millis() as u64,
+                        "it answers again"
+                    );
+                }
+            }
             Err(error) => {
                 state.errors += 1;
                 let why = match error {
                     StoreError::Unavailable { why, .. } | StoreError::Corrupt { why, .. } => why.clone(),
                 };
-                let since = state.failing.take().map_or_else(Instant::now, |(since, _)| since);
-                state.failing = Some((since, why));
+                let (since, was_told) =
+                    state.failing.take().map_or_else(|| (Instant::now(), false), |last| (last.since, last.is_told));
+                // Once an outage, not once a call: an outage at full load would bury everything else.
+                let is_told = was_told || since.elapsed() >= GRACE;
+                if is_told && !was_told {
+                    tracing::warn!(store = self.0.name, %why, "it does not answer");
+                }
+                state.failing = Some(Failing { since, why, is_told });
             }
         }
     }

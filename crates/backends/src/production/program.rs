@@ -11,6 +11,10 @@ use super::settings::{Setting, Settings};
 /// Exit code when a program cannot be started with what it was told.
 const USAGE: u8 = 2;
 
+/// What is logged unless RUST_LOG says otherwise. The drivers say with every attempt that a store is away; that it is, and
+/// that it is back, is said once, by the edge of the store.
+const FILTER: &str = "info,librdkafka=off,rdkafka=off,scylla=error";
+
 /// Why a program did not start, in words, with the way out.
 pub type Refusal = Box<dyn fmt::Display + Send + Sync>;
 
@@ -93,7 +97,7 @@ impl Program {
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(FILTER));
     // A second subscriber is no reason to fail.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
 }
