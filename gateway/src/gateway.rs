@@ -115,11 +115,12 @@ impl Gateway {
         ports: Ports,
         links: mpsc::Receiver<Duplex<GatewayFrame, WorkerFrame>>,
     ) -> Self {
+        let metrics = Metrics::new();
         let shared = Arc::new(Shared {
             clock,
             auth,
             hub: Hub::default(),
-            intake: Intake::new(&config, clock, &ports),
+            intake: Intake::new(&config, clock, &ports, metrics.append_seconds.clone()),
             reader: Reader::new(&config, &ports),
             memberships: Memberships::new(ports.directory.clone(), ports.recent.clone()),
             workers: workers::Workers::new(ports.log.partitions()),
@@ -127,7 +128,7 @@ impl Gateway {
             heartbeats: Heartbeats::default(),
             watchers: Watchers::default(),
             relays: Relays::default(),
-            metrics: Metrics::new(),
+            metrics,
             rng: Mutex::new(SmallRng::seed_from_u64(config.seed)),
             streams: Mutex::default(),
             handshakes: AtomicUsize::new(0),

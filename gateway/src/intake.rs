@@ -9,12 +9,13 @@ use backends::{
 use bytes::Bytes;
 use domain::{BodyHash, Bug, ConversationId, Planted, UserId, body_hash, message_id, partition_of};
 use futures_util::future::BoxFuture;
+use prometheus_client::metrics::histogram::Histogram;
 use prost::Message as _;
 use protocol::{
     frames::{ErrorCode, ErrorFrame, Kind, SendMessage, ServerFrame},
     log::Intake as IntakeRecord,
 };
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::{
     config::GatewayConfig,
@@ -37,16 +38,18 @@ pub(crate) struct Intake {
     recent: Arc<dyn Recent>,
     clock: Clock,
     planted: Planted,
+    append_seconds: Histogram,
 }
 
 impl Intake {
-    pub(crate) fn new(config: &GatewayConfig, clock: Clock, ports: &Ports) -> Self {
-        Self { log: ports.log.clone(), recent: ports.recent.clone(), clock, planted: config.planted }
+    pub(crate) fn new(config: &GatewayConfig, clock: Clock, ports: &Ports, append_seconds: Histogram) -> Self {
+        Self { log: ports.log.clone(), recent: ports.recent.clone(), clock, planted: config.planted, append_seconds }
     }
 
     /// What the cache knows of a key. A cache that does not answer knows nothing.
-    async fn recall(&self, conversation: &ConversationId, sender: &UserId, send: &SendMessage) -> Option<BodyHash> {
-        let recalled = self.recent.recall(conversation, sender, send.key);
+    async fn recall(&self, sender: &UserId, send: &SendMessage) -> Option<BodyHash> {
+        let conversation = ConversationId::parse(&send.conversation).ok()?;
+        let recalled = self.recent.recall(&conversation, sender, send.key);
         timeout(RECALL_DEADLINE, recalled).await.ok()?.ok().flatten()
     }
 
@@ -73,7 +76,8 @@ impl Intake {
         if self.planted.has(Bug::AcceptBeforeDurable) {
             return Box::pin(std::future::ready(accepted));
         }
-        let recent = self.recent.clone();
+        let (recent, append_seconds) = (self.recent.clone(), self.append_seconds.clone());
+        let began = Instant::now();
         Box::pin(async move {
             let outcome: StoreResult<u64> = match timeout(APPEND_DEADLINE, appending).await {
                 Ok(outcome) => outcome,
@@ -83,6 +87,7 @@ impl Intake {
                 tracing::debug!(%error, "a send was not accepted");
                 return ServerFrame::Error(unavailable(&send.key_text, &send.conversation));
             }
+            append_seconds.observe(began.elapsed().as_secs_f64());
             // Only now: a key remembered before the log has its message would swallow the retry after a crash.
             let key = Remembered { conversation, sender, key: send.key, body_hash: hash };
             let _ = timeout(RECALL_DEADLINE, recent.remember(vec![key])).await;
@@ -111,8 +116,11 @@ impl Shared {
     /// what it returned. Sends of one connection stay in order because each is awaited this far before the next.
     pub(crate) async fn submit(&self, sender: &UserId, send: SendMessage) -> Result<Sending, ErrorFrame> {
         let named = |error: ErrorFrame| error.with_key(send.key_text.clone());
-        let (conversation, kind) = self.authorise(&send.conversation, sender).await.map_err(named)?;
-        if let Some(known) = self.intake.recall(&conversation, sender, &send).await {
+        // Both at once: each may be a round trip, and every send of a connection waits for them.
+        let (authorised, known) =
+            tokio::join!(self.authorise(&send.conversation, sender), self.intake.recall(sender, &send));
+        let (conversation, kind) = authorised.map_err(named)?;
+        if let Some(known) = known {
             self.metrics.duplicates.inc();
             if known != body_hash(&send.body) {
                 let why = "idempotency_key: it was used for another body";

@@ -118,7 +118,9 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
     let [to, secret, run, pairs, window, seconds] = arguments else { return Err("clients: six arguments".into()) };
     let (to, pairs, window, seconds): (SocketAddr, usize, usize, u64) =
         (to.parse()?, pairs.parse()?, window.parse()?, seconds.parse()?);
-    let (late, accepted) = (Mutex::new(Histogram::new(3)?), Mutex::new(Histogram::new(3)?));
+    // Up to a minute: saturating past the bounds, an unbounded one would begin at 2 ms.
+    let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).map(Mutex::new);
+    let (late, accepted) = (histogram()?, histogram()?);
     let counts = Arc::new(Counts { began: Instant::now(), received: AtomicU64::new(0), late, accepted });
     let mut writers = Vec::new();
     for n in 0..pairs {

@@ -1,6 +1,10 @@
 //! Turns "these messages were numbered" into one delivery call for each gateway that has somebody who wants them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use backends::port::{Lane, Registry, StoreResult, StoredMessage};
 use domain::{Bug, ConversationId, NodeId, Planted, UserId};
@@ -83,13 +87,7 @@ impl Deliverer {
     /// Delivers messages to the members of their conversations, in this order. Waits for room in the gateways' queues
     /// (back-pressure), not for the gateways.
     pub(crate) async fn messages(&self, lane: Lane, messages: &[StoredMessage], stop: &CancellationToken) -> Ticket {
-        let mut audience = Vec::with_capacity(messages.len());
-        for message in messages {
-            let Some(members) = self.members_patiently(&message.conversation, stop).await else {
-                return Ticket::default();
-            };
-            audience.push(members);
-        }
+        let Some(audience) = self.audience(messages, stop).await else { return Ticket::default() };
         if !self.links.are_known(stop).await {
             return Ticket::default();
         }
@@ -173,6 +171,15 @@ impl Deliverer {
             ticket.join(self.links.deliver(&gateway, lane, deliveries).await);
         }
         ticket
+    }
+
+    /// The members for each message, those of all conversations asked for at once. `None` at the stop.
+    async fn audience(&self, messages: &[StoredMessage], stop: &CancellationToken) -> Option<Vec<Members>> {
+        let distinct: BTreeSet<&ConversationId> = messages.iter().map(|message| &message.conversation).collect();
+        let asked = distinct.iter().map(|id| self.members_patiently(id, stop));
+        let members: Option<Vec<Members>> = join_all(asked).await.into_iter().collect();
+        let by_id: BTreeMap<&ConversationId, Members> = distinct.into_iter().zip(members?).collect();
+        messages.iter().map(|message| by_id.get(&message.conversation).cloned()).collect()
     }
 
     /// Members of a conversation; waits while the directory is down and they are not cached. `None` at the stop. A
