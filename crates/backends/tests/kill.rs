@@ -144,6 +144,8 @@ async fn damaged(damage: impl Fn(&mut Vec<u8>, usize)) -> (tempfile::TempDir, [u
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = [0; 2];
     run_and_kill(dir.path(), 200, &mut acknowledged);
+    // What the kill itself tore is cut off first, so that the damage is all there is.
+    open(dir.path(), false).unwrap().close();
     let journal = newest_journal(dir.path());
     let mut bytes = fs::read(&journal).unwrap();
     let end = written(&bytes);
