@@ -53,6 +53,7 @@ async fn talk(app: &App, stream: &mut NodeStream, register: &Register, session: 
     let node = register.node.as_str();
     // A node without any desired state needs none sent.
     session.desired.notify_one();
+    let Some(mut questions) = app.nodes.questions_of(node, session) else { return "it is not in force" };
     let mut sent = 0;
     loop {
         tokio::select! {
@@ -64,6 +65,11 @@ async fn talk(app: &App, stream: &mut NodeStream, register: &Register, session: 
                     if !send(stream, control_frame::Kind::Desired(desired)).await {
                         return "the node does not read";
                     }
+                }
+            }
+            Some(question) = questions.recv() => {
+                if !send(stream, control_frame::Kind::Question(question)).await {
+                    return "the node does not read";
                 }
             }
             frame = timeout(SILENCE_MAX, stream.rx.recv()) => {
@@ -79,6 +85,7 @@ async fn talk(app: &App, stream: &mut NodeStream, register: &Register, session: 
                         tracing::warn!(node, version = nack.version, reason = %nack.reason, "desired state refused");
                         app.nodes.nacked(node, session, nack.version, nack.reason)
                     }
+                    Some(node_frame::Kind::Answer(answer)) => app.nodes.answered(node, session, answer),
                     Some(node_frame::Kind::Register(_)) => return "it registered twice",
                     // A frame of a later version.
                     None => true,

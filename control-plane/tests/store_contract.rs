@@ -24,6 +24,7 @@ fn operation(number: u64, state: OperationState, epoch: u64) -> Operation {
         phase: OperationPhase::Ordered,
         progress: Progress::default(),
         drain: None,
+        detail: serde_json::Value::Null,
         reason: "because".into(),
         who: "ann".into(),
         created_ms: 1,

@@ -1,15 +1,21 @@
 //! The nodes of the fleet: who is known, who is heard, what each should do and has acknowledged.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use protocol::{
     admin::{NackDetail, Node, NodeRole, NodeStatus},
-    node::{Desired, DrainOrder, DrainPhase, Register, Report, Role},
+    node::{Answer, Desired, DrainOrder, DrainPhase, Question, Register, Report, Role, question},
 };
 use tokio::{
-    sync::Notify,
-    time::{Duration, Instant},
+    sync::{Notify, mpsc, oneshot},
+    time::{Duration, Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +29,10 @@ use crate::{
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(3);
 /// After its own start a control plane waits this long before it gives a node up: nodes redial with backoff.
 const START_GRACE: Duration = Duration::from_secs(10);
+/// Questions to one node at once; more are refused.
+const QUESTIONS_MAX: usize = 64;
+/// An answer takes at most this: longer than the node's own deadline.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// Known nodes; more are refused.
 const NODES_MAX: usize = 10_000;
 
@@ -30,6 +40,19 @@ const NODES_MAX: usize = 10_000;
 pub(crate) struct Nodes {
     started: Instant,
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// Questions asked so far.
+    asked: AtomicU64,
+}
+
+/// Why a node did not answer a question.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AskError {
+    /// It has no stream, or said nothing in time.
+    #[error("it cannot be asked now")]
+    Unreachable,
+    /// It said why.
+    #[error("{0}")]
+    Refused(String),
 }
 
 struct Entry {
@@ -41,6 +64,10 @@ struct Entry {
     nack: Option<NackDetail>,
     /// The stream in force, if any.
     session: Option<Session>,
+    /// Questions on their way to it.
+    asking: Option<mpsc::Sender<Question>>,
+    /// Who waits for which answer. Bounded by [`QUESTIONS_MAX`].
+    waiting: HashMap<u64, oneshot::Sender<Answer>>,
 }
 
 /// A node's stream, as the registry knows it.
@@ -109,6 +136,20 @@ impl NodeView {
 }
 
 impl Entry {
+    fn new(record: NodeRecord, report: Report, desired: DesiredRecord, session: Option<Session>) -> Self {
+        Self {
+            record,
+            report,
+            heard: Instant::now(),
+            desired,
+            acked: 0,
+            nack: None,
+            session,
+            asking: None,
+            waiting: HashMap::new(),
+        }
+    }
+
     fn view(&self, started: Instant) -> NodeView {
         let silent = self.heard.elapsed();
         let lost = silent >= LOST_AFTER;
@@ -137,9 +178,9 @@ impl Nodes {
         let entries = records.into_iter().map(|record| {
             let id = record.id.clone();
             let desired = desired.remove(&id).unwrap_or_else(|| none_desired(&id));
-            (id, Entry { record, report: Report::default(), heard: now, desired, acked: 0, nack: None, session: None })
+            (id, Entry::new(record, Report::default(), desired, None))
         });
-        Self { started: now, entries: Mutex::new(entries.collect()) }
+        Self { started: now, entries: Mutex::new(entries.collect()), asked: AtomicU64::new(0) }
     }
 
     pub(crate) fn view(&self, id: &str) -> Option<NodeView> {
@@ -169,7 +210,7 @@ impl Nodes {
             deadline_ms: drain.deadline_ms,
             rate_per_s: drain.rate_per_s,
         });
-        Some(Desired { version: entry.desired.version, drain })
+        Some(Desired { version: entry.desired.version, drain, ..Desired::default() })
     }
 
     /// Takes in what a node said; false when its stream is no longer the one in force.
@@ -200,10 +241,47 @@ impl Nodes {
         self.hear(id, session, |entry| entry.nack = Some(NackDetail { version, reason }))
     }
 
+    /// The questions that a stream carries to its node; `None` when it is no longer the one in force.
+    pub(crate) fn questions_of(&self, id: &str, session: &Session) -> Option<mpsc::Receiver<Question>> {
+        let (asking, questions) = mpsc::channel(QUESTIONS_MAX);
+        let mut entries = self.entries.lock();
+        entries.get_mut(id).filter(|entry| entry.is_session(session))?.asking = Some(asking);
+        Some(questions)
+    }
+
+    /// Asks a node something and waits for its answer, at most [`ANSWER_DEADLINE`].
+    pub(crate) async fn ask(&self, id: &str, kind: question::Kind) -> Result<String, AskError> {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let (told, answer) = oneshot::channel();
+        {
+            let mut entries = self.entries.lock();
+            let entry = entries.get_mut(id).ok_or(AskError::Unreachable)?;
+            let asking = entry.asking.as_ref().ok_or(AskError::Unreachable)?;
+            entry.waiting.retain(|_, waiting| !waiting.is_closed());
+            asking.try_send(Question { number, kind: Some(kind) }).map_err(|_| AskError::Unreachable)?;
+            entry.waiting.insert(number, told);
+        }
+        match timeout(ANSWER_DEADLINE, answer).await {
+            Ok(Ok(answer)) if answer.error.is_empty() => Ok(answer.json),
+            Ok(Ok(answer)) => Err(AskError::Refused(answer.error)),
+            Ok(Err(_)) | Err(_) => Err(AskError::Unreachable),
+        }
+    }
+
+    /// An answer came.
+    pub(crate) fn answered(&self, id: &str, session: &Session, answer: Answer) -> bool {
+        self.hear(id, session, |entry| {
+            // Whoever asked may have given up.
+            let _ = entry.waiting.remove(&answer.number).map(|waiting| waiting.send(answer));
+        })
+    }
+
     /// A stream ended.
     pub(crate) fn closed(&self, id: &str, session: &Session) {
         if let Some(entry) = self.entries.lock().get_mut(id).filter(|entry| entry.is_session(session)) {
             entry.session = None;
+            entry.asking = None;
+            entry.waiting.clear();
         }
     }
 }
@@ -271,15 +349,7 @@ impl App {
         let session = Session { replaced: CancellationToken::new(), desired: Arc::default() };
         let same_life = known.as_ref().is_some_and(|view| view.record.incarnation == record.incarnation);
         let report = known.filter(|_| same_life).map(|view| view.report).unwrap_or_default();
-        let entry = Entry {
-            record: record.clone(),
-            report,
-            heard: Instant::now(),
-            desired,
-            acked: 0,
-            nack: None,
-            session: Some(session.clone()),
-        };
+        let entry = Entry::new(record.clone(), report, desired, Some(session.clone()));
         let replaced = self.nodes.entries.lock().insert(record.id, entry);
         if let Some(older) = replaced.and_then(|entry| entry.session) {
             older.replaced.cancel();

@@ -71,13 +71,13 @@ impl App {
                 self.store.commit(vec![audit]).await?;
                 return Ok(operation);
             }
-            (OperationState::Running, OperationKind::Drain) => {}
             (OperationState::Running, OperationKind::Undrain) => {
                 return Err(AppError::Conflict {
                     what: format!("operation {id} is an undrain: it takes moments and cannot be cancelled"),
                     hint: format!("drain the gateway again: chatctl gateway drain {}", operation.target),
                 });
             }
+            (OperationState::Running, _) => {}
             (ended, _) => {
                 return Err(AppError::Conflict {
                     what: format!("operation {id} has ended: {ended}"),
@@ -117,6 +117,7 @@ impl App {
             phase: OperationPhase::Ordered,
             progress: Progress { connections_at_start: connections, connections, ..Progress::default() },
             drain,
+            detail: serde_json::Value::Null,
             reason: deed.reason.to_owned(),
             who: actor.name.clone(),
             created_ms: now_ms,

@@ -32,7 +32,8 @@ pub(super) fn step(operation: &Operation, view: &NodeView, now_ms: u64) -> Optio
         (OperationKind::Drain, OperationState::Running) => drain(operation, view, now_ms),
         (OperationKind::Drain, OperationState::Cancelling) => cancel(operation, view, now_ms),
         (OperationKind::Undrain, _) => undrain(operation, view, now_ms),
-        (OperationKind::Drain, _) => None,
+        // Other kinds have jobs of their own.
+        _ => None,
     }
 }
 
@@ -178,6 +179,7 @@ fn progress(operation: &Operation, view: &NodeView) -> Progress {
             connections,
             told_to_migrate: drain.told_to_migrate,
             evicted: drain.evicted,
+            ..Progress::default()
         },
     }
 }

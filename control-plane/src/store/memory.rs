@@ -8,13 +8,15 @@ use parking_lot::Mutex;
 use protocol::admin::{AuditEntry, Operation, OperationEvent};
 
 use super::{
-    AuditChain, Change, DesiredRecord, NodeRecord, OperationFilter, Store, StoreError, StoreResult, TokenRecord,
+    AuditChain, Change, DesiredRecord, Document, DocumentKind, NodeRecord, OperationFilter, Store, StoreError,
+    StoreResult, TokenRecord,
 };
 
 #[derive(Debug, Default)]
 struct State {
     operations: BTreeMap<u64, Operation>,
     events: BTreeMap<(String, u64), OperationEvent>,
+    documents: BTreeMap<(DocumentKind, String), Document>,
     desired: BTreeMap<String, DesiredRecord>,
     nodes: BTreeMap<String, NodeRecord>,
     tokens: BTreeMap<String, TokenRecord>,
@@ -31,6 +33,11 @@ pub struct MemoryStore {
 impl State {
     /// What would make a commit fail, checked before anything is written.
     fn check(&self, change: &Change) -> StoreResult<()> {
+        if let Change::Document(new) = change {
+            let known = self.documents.get(&(new.kind, new.id.clone())).map_or(0, |document| document.revision);
+            let follows = new.revision == known + 1;
+            return if follows { Ok(()) } else { Err(StoreError::Stale(new.id.clone())) };
+        }
         let Change::Operation(new) = change else { return Ok(()) };
         match self.operations.get(&new.number) {
             Some(known) if known.id != new.id => {
@@ -45,6 +52,10 @@ impl State {
         match change {
             Change::Operation(operation) => drop(self.operations.insert(operation.number, *operation)),
             Change::Event(event) => drop(self.events.insert((event.operation.clone(), event.sequence), event)),
+            Change::Document(new) => drop(self.documents.insert((new.kind, new.id.clone()), new)),
+            Change::Forget(kind, below) => {
+                self.documents.retain(|(other, _), document| *other != kind || document.number >= below);
+            }
             Change::Desired(desired) => drop(self.desired.insert(desired.node.clone(), desired)),
             Change::Node(node) => drop(self.nodes.insert(node.id.clone(), node)),
             Change::Token(token) => drop(self.tokens.insert(token.token.id.clone(), token)),
@@ -87,6 +98,26 @@ impl Store for MemoryStore {
             return Ok(Vec::new());
         }
         Ok(state.events.range(from..=until).take(limit).map(|(_, event)| event.clone()).collect())
+    }
+
+    async fn document(&self, kind: DocumentKind, id: &str) -> StoreResult<Option<Document>> {
+        Ok(self.state.lock().documents.get(&(kind, id.to_owned())).cloned())
+    }
+
+    async fn documents(&self, kind: DocumentKind, all: bool, before: u64, limit: usize) -> StoreResult<Vec<Document>> {
+        let state = self.state.lock();
+        let wanted =
+            |document: &&Document| document.kind == kind && document.number < before && (all || !document.is_ended);
+        let mut documents: Vec<Document> = state.documents.values().filter(wanted).cloned().collect();
+        documents.sort_by_key(|document| std::cmp::Reverse(document.number));
+        documents.truncate(limit);
+        Ok(documents)
+    }
+
+    async fn documents_head(&self, kind: DocumentKind) -> StoreResult<u64> {
+        let state = self.state.lock();
+        let numbers = state.documents.values().filter(|document| document.kind == kind);
+        Ok(numbers.map(|document| document.number).max().unwrap_or(0))
     }
 
     async fn desired(&self) -> StoreResult<Vec<DesiredRecord>> {

@@ -15,7 +15,7 @@ pub(crate) use self::chain::sha256_hex;
 pub use self::{
     chain::{AuditChain, FIRST_HASH},
     memory::MemoryStore,
-    record::{DesiredRecord, DrainRecord, NewAudit, NodeRecord, TokenRecord},
+    record::{DesiredRecord, Document, DocumentKind, DrainRecord, NewAudit, NodeRecord, OverrideRecord, TokenRecord},
     sqlite::SqliteStore,
 };
 
@@ -31,6 +31,9 @@ pub enum StoreError {
     /// Another control plane drives this operation by now.
     #[error("operation {0} is driven by a later epoch")]
     Superseded(String),
+    /// The thing changed since it was read.
+    #[error("{0} changed since it was read")]
+    Stale(String),
 }
 
 /// What a store gives.
@@ -43,6 +46,10 @@ pub enum Change {
     Operation(Box<Operation>),
     /// Appends an event of an operation.
     Event(OperationEvent),
+    /// Creates or replaces a document, whose revision must follow the stored one.
+    Document(Document),
+    /// Forgets documents of a kind with a number below this.
+    Forget(DocumentKind, u64),
     /// Creates or replaces a node's desired state.
     Desired(DesiredRecord),
     /// Creates or replaces a known node.
@@ -89,6 +96,13 @@ pub trait Store: Send + Sync + 'static {
     async fn operations_head(&self) -> StoreResult<u64>;
     /// Events of an operation with a sequence above `after`, ascending.
     async fn events(&self, operation: &str, after: u64, limit: usize) -> StoreResult<Vec<OperationEvent>>;
+
+    /// One document.
+    async fn document(&self, kind: DocumentKind, id: &str) -> StoreResult<Option<Document>>;
+    /// Documents with a number below `before`, newest first: those that have not ended, or all.
+    async fn documents(&self, kind: DocumentKind, all: bool, before: u64, limit: usize) -> StoreResult<Vec<Document>>;
+    /// The highest number of a document of this kind; 0 when there is none.
+    async fn documents_head(&self, kind: DocumentKind) -> StoreResult<u64>;
 
     /// All desired states.
     async fn desired(&self) -> StoreResult<Vec<DesiredRecord>>;

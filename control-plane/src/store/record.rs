@@ -1,6 +1,6 @@
 //! What the store keeps beside the API's own bodies.
 
-use protocol::admin::{NodeRole, Role, Token};
+use protocol::admin::{Lever, NodeRole, Role, Token};
 use serde::{Deserialize, Serialize};
 
 /// A node's desired state.
@@ -14,6 +14,12 @@ pub struct DesiredRecord {
     pub drain: Option<DrainRecord>,
     /// What was wanted before; a version that the node refuses is rolled back to it.
     pub previous: Option<DrainRecord>,
+    /// Overrides it should have in force, as the stream carries them; by id.
+    #[serde(default)]
+    pub overrides: Vec<OverrideRecord>,
+    /// The life that shall end, so that its supervisor starts the next.
+    #[serde(default)]
+    pub restart_incarnation: u64,
 }
 
 /// The drain in a desired state.
@@ -30,8 +36,73 @@ pub struct DrainRecord {
 impl DesiredRecord {
     /// The next version.
     pub fn next(&self, drain: Option<DrainRecord>) -> Self {
-        Self { node: self.node.clone(), version: self.version + 1, drain, previous: self.drain.clone() }
+        Self { version: self.version + 1, drain, previous: self.drain.clone(), ..self.clone() }
     }
+}
+
+/// An override in a desired state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideRecord {
+    /// Which.
+    pub id: String,
+    /// What it forces.
+    pub lever: Lever,
+    /// When it ends, ms since the epoch.
+    pub until_ms: u64,
+    /// How long it may last in all, ms.
+    pub for_ms: u64,
+}
+
+/// What kind of thing a [`Document`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKind {
+    /// An override.
+    Override,
+    /// An incident.
+    Incident,
+    /// A window of downgraded consistency.
+    Window,
+    /// An event that the fleet is scaled for.
+    Event,
+    /// The answer to a mutating call, by its idempotency key.
+    Answered,
+    /// A schedule.
+    Schedule,
+}
+
+impl DocumentKind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Override, Self::Incident, Self::Window, Self::Event, Self::Answered, Self::Schedule];
+
+    /// Its word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Override => "override",
+            Self::Incident => "incident",
+            Self::Window => "window",
+            Self::Event => "event",
+            Self::Answered => "answered",
+            Self::Schedule => "schedule",
+        }
+    }
+}
+
+/// A thing of the control plane that is looked up by its name and listed by its number. Most resources are such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What it is.
+    pub kind: DocumentKind,
+    /// Its name, unique within the kind.
+    pub id: String,
+    /// Its place in the order of the kind; newest is highest.
+    pub number: u64,
+    /// Not looked at by default any more.
+    pub is_ended: bool,
+    /// 1 when it is created, one more with each change. A commit whose revision does not follow fails with `Stale`.
+    pub revision: u64,
+    /// JSON.
+    pub body: String,
 }
 
 /// A node as it registered last.

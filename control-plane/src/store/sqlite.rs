@@ -13,11 +13,13 @@ use sqlx::{
 };
 
 use super::{
-    AuditChain, Change, DesiredRecord, NodeRecord, OperationFilter, Store, StoreError, StoreResult, TokenRecord,
+    AuditChain, Change, DesiredRecord, Document, DocumentKind, NodeRecord, OperationFilter, Store, StoreError,
+    StoreResult, TokenRecord,
 };
 
 /// Run once each, in order; only ever add to the end.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_first.sql"), include_str!("../../migrations/0002_documents.sql")];
 
 /// Takes the write lock at once: a transaction that reads first and writes later could fail at the write.
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -111,6 +113,42 @@ async fn put_operation(tx: &mut SqliteConnection, operation: &Operation) -> Stor
     if done.rows_affected() == 0 { Err(StoreError::Superseded(operation.id.clone())) } else { Ok(()) }
 }
 
+async fn put_document(tx: &mut SqliteConnection, document: &Document) -> StoreResult<()> {
+    let statement = if document.revision == 1 {
+        sqlx::query(
+            "INSERT INTO documents (number, ended, revision, body, kind, id) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (kind, id) DO NOTHING",
+        )
+    } else {
+        sqlx::query(
+            "UPDATE documents SET number = ?, ended = ?, revision = ?, body = ?
+             WHERE kind = ? AND id = ? AND revision = ?",
+        )
+    };
+    let statement = statement
+        .bind(int(document.number))
+        .bind(i64::from(document.is_ended))
+        .bind(int(document.revision))
+        .bind(document.body.clone())
+        .bind(document.kind.as_str())
+        .bind(document.id.clone());
+    let statement = if document.revision == 1 { statement } else { statement.bind(int(document.revision - 1)) };
+    let done = statement.execute(tx).await.map_err(unavailable)?;
+    if done.rows_affected() == 0 { Err(StoreError::Stale(document.id.clone())) } else { Ok(()) }
+}
+
+fn document(kind: DocumentKind, row: &SqliteRow) -> StoreResult<Document> {
+    let number = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(unavailable);
+    Ok(Document {
+        kind,
+        id: row.try_get("id").map_err(unavailable)?,
+        number: number("number")?,
+        is_ended: number("ended")? != 0,
+        revision: number("revision")?,
+        body: row.try_get("body").map_err(unavailable)?,
+    })
+}
+
 async fn append_audit(tx: &mut SqliteConnection, new: super::NewAudit) -> StoreResult<()> {
     let last = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1");
     let mut chain = match last.fetch_optional(&mut *tx).await.map_err(unavailable)? {
@@ -134,7 +172,11 @@ async fn append_audit(tx: &mut SqliteConnection, new: super::NewAudit) -> StoreR
 /// The statement of a change that needs no look at what is there.
 fn plain(change: &Change) -> StoreResult<Option<Statement>> {
     Ok(match change {
-        Change::Operation(_) | Change::Audit(_) => None,
+        Change::Operation(_) | Change::Audit(_) | Change::Document(_) => None,
+        Change::Forget(kind, below) => {
+            let sql = "DELETE FROM documents WHERE kind = ? AND number < ?";
+            Some(sqlx::query(sql).bind(kind.as_str()).bind(int(*below)))
+        }
         Change::Event(event) => {
             let sql = "REPLACE INTO operation_events (operation, sequence, body) VALUES (?, ?, ?)";
             Some(sqlx::query(sql).bind(event.operation.clone()).bind(int(event.sequence)).bind(json(event)?))
@@ -165,6 +207,7 @@ impl Store for SqliteStore {
                     statement.execute(&mut *tx).await.map_err(unavailable)?;
                 }
                 (None, Change::Operation(operation)) => put_operation(&mut tx, &operation).await?,
+                (None, Change::Document(new)) => put_document(&mut tx, &new).await?,
                 (None, Change::Audit(new)) => append_audit(&mut tx, new).await?,
                 (None, _) => {}
             }
@@ -199,6 +242,27 @@ impl Store for SqliteStore {
     async fn events(&self, operation: &str, after: u64, limit: usize) -> StoreResult<Vec<OperationEvent>> {
         let sql = "SELECT body FROM operation_events WHERE operation = ? AND sequence > ? ORDER BY sequence LIMIT ?";
         self.all(sqlx::query(sql).bind(operation.to_owned()).bind(int(after)).bind(int(limit as u64))).await
+    }
+
+    async fn document(&self, kind: DocumentKind, id: &str) -> StoreResult<Option<Document>> {
+        let sql = "SELECT id, number, ended, revision, body FROM documents WHERE kind = ? AND id = ?";
+        let row = sqlx::query(sql).bind(kind.as_str()).bind(id.to_owned()).fetch_optional(&self.pool).await;
+        row.map_err(unavailable)?.as_ref().map(|row| document(kind, row)).transpose()
+    }
+
+    async fn documents(&self, kind: DocumentKind, all: bool, before: u64, limit: usize) -> StoreResult<Vec<Document>> {
+        let sql = "SELECT id, number, ended, revision, body FROM documents
+             WHERE kind = ? AND ended <= ? AND number < ? ORDER BY number DESC LIMIT ?";
+        let statement = sqlx::query(sql).bind(kind.as_str()).bind(i64::from(all)).bind(int(before));
+        let rows = statement.bind(int(limit as u64)).fetch_all(&self.pool).await.map_err(unavailable)?;
+        rows.iter().map(|row| document(kind, row)).collect()
+    }
+
+    async fn documents_head(&self, kind: DocumentKind) -> StoreResult<u64> {
+        let sql = "SELECT COALESCE(MAX(number), 0) FROM documents WHERE kind = ?";
+        let row = sqlx::query(sql).bind(kind.as_str()).fetch_one(&self.pool).await;
+        let head: i64 = row.and_then(|row| row.try_get(0)).map_err(unavailable)?;
+        Ok(head.unsigned_abs())
     }
 
     async fn desired(&self) -> StoreResult<Vec<DesiredRecord>> {

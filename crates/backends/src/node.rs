@@ -12,7 +12,11 @@ use std::{
 use async_trait::async_trait;
 use domain::Backoff;
 use prost::Message as _;
-use protocol::node::{Ack, ControlFrame, Desired, Nack, NodeFrame, Register, Report, control_frame, node_frame};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use protocol::node::{
+    Ack, Answer, ControlFrame, Desired, Nack, NodeFrame, Question, Register, Report, control_frame, node_frame,
+    question,
+};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -30,6 +34,10 @@ const SEND_DEADLINE: Duration = Duration::from_secs(3);
 const DIAL_DEADLINE: Duration = Duration::from_secs(5);
 /// Writing the desired state to disk may take this long, else it is refused.
 const KEEP_DEADLINE: Duration = Duration::from_secs(5);
+/// An answer to a question may take this long.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
+/// Questions under way at once; more are refused.
+const ANSWERS_MAX: usize = 16;
 /// A stream that lasted this long makes the next redial a first one.
 const STEADY: Duration = Duration::from_secs(10);
 /// Redials come quickly: the control plane calls a node lost after 3 s.
@@ -48,6 +56,12 @@ pub trait Node: Send + Sync + 'static {
 
     /// Puts a desired state in force, wholly or not at all. Must be idempotent: a state comes again after a restart.
     fn apply(&self, desired: &Desired) -> Result<(), String>;
+
+    /// Answers a question of the control plane with JSON, or says why not. A node may not know a kind of question.
+    async fn answer(&self, question: question::Kind) -> Result<String, String> {
+        let _ = question;
+        Err("this node does not answer such questions".to_owned())
+    }
 }
 
 /// Runs a node's side of the stream until `stop`. `state_file` keeps the last accepted desired state; `None` keeps it
@@ -118,6 +132,8 @@ impl Agent {
         if let Err(why) = send(&stream, node_frame::Kind::Register(register)).await {
             return why;
         }
+        // Answers under way: a slow one must not hold up the reports.
+        let mut answers = FuturesUnordered::new();
         let mut reports = interval(REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -131,9 +147,15 @@ impl Agent {
                         return format!("refused: {}", refused.reason);
                     }
                     Some(Some(control_frame::Kind::Desired(desired))) => self.desired(desired).await,
+                    Some(Some(control_frame::Kind::Question(question))) if answers.len() < ANSWERS_MAX => {
+                        answers.push(answer(self.node.clone(), question));
+                        None
+                    }
+                    Some(Some(control_frame::Kind::Question(Question { number, .. }))) => Some(failed(number, "busy")),
                     // A frame of a later version.
                     Some(None) => None,
                 },
+                Some(answer) = answers.next() => Some(answer),
             };
             if let Some(answer) = answer
                 && let Err(why) = send(&stream, answer).await
@@ -189,6 +211,20 @@ impl Agent {
         self.kept = desired;
         Ok(())
     }
+}
+
+async fn answer(node: Arc<dyn Node>, question: Question) -> node_frame::Kind {
+    let Question { number, kind } = question;
+    let Some(kind) = kind else { return failed(number, "a question of a later version") };
+    match timeout(ANSWER_DEADLINE, node.answer(kind)).await {
+        Ok(Ok(json)) => node_frame::Kind::Answer(Answer { number, json, error: String::new() }),
+        Ok(Err(error)) => failed(number, &error),
+        Err(_) => failed(number, "it took too long"),
+    }
+}
+
+fn failed(number: u64, error: &str) -> node_frame::Kind {
+    node_frame::Kind::Answer(Answer { number, error: error.to_owned(), json: String::new() })
 }
 
 async fn send(stream: &Duplex<NodeFrame, ControlFrame>, kind: node_frame::Kind) -> Result<(), String> {

@@ -78,7 +78,7 @@ async fn answer(stream: &mut Duplex<ControlFrame, NodeFrame>, desired: Desired) 
 
 fn drain(version: u64) -> Desired {
     let order = DrainOrder { operation: format!("op-{version}"), deadline_ms: 1, rate_per_s: 1 };
-    Desired { version, drain: Some(order) }
+    Desired { version, drain: Some(order), ..Desired::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,14 +93,14 @@ async fn it_registers_reports_each_second_and_answers_desired_states() {
     }
     assert_eq!(began.elapsed().as_secs(), 3);
 
-    let two = Desired { version: 2, drain: None };
+    let two = Desired { version: 2, ..Desired::default() };
     assert_eq!(answer(&mut stream, two.clone()).await, node_frame::Kind::Ack(Ack { version: 2 }));
     let nack = Nack { version: 3, reason: "not me".into() };
     assert_eq!(answer(&mut stream, drain(3)).await, node_frame::Kind::Nack(nack));
     // An older one gets no answer; the kept one is acknowledged again and not applied again.
     stream
         .tx
-        .send(ControlFrame { kind: Some(control_frame::Kind::Desired(Desired { version: 1, drain: None })) })
+        .send(ControlFrame { kind: Some(control_frame::Kind::Desired(Desired { version: 1, ..Desired::default() })) })
         .await
         .unwrap();
     assert_eq!(answer(&mut stream, two).await, node_frame::Kind::Ack(Ack { version: 2 }));
