@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use protocol::admin::{
-    AuditEntry, AuditVerdict, CreateToken, DrainPreview, DrainRequest, Gateway, Node, Operation, OperationState, Page,
-    ProblemBody, ReasonRequest, Token, TokenCreated,
+    AuditEntry, AuditVerdict, Breaker, CreateOverride, CreateToken, DrainPreview, DrainRequest, Gateway, Node,
+    Operation, OperationState, Override, Page, ProblemBody, ReasonRequest, Token, TokenCreated,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -134,6 +134,32 @@ impl Api {
     pub(crate) async fn operation_events(&self, id: &str, after: u64) -> Result<Response, CommandError> {
         let path = format!("/v1/operations/{}/events", segment(id));
         self.send(self.request(Method::GET, &path).query(&[("after", after)])).await
+    }
+
+    /// Overrides, newest first: those in force, or all.
+    pub async fn overrides(&self, all: bool) -> Result<Vec<Override>, CommandError> {
+        Ok(self.get::<Page<Override>>(&format!("/v1/overrides?all={all}")).await?.items)
+    }
+
+    /// One override.
+    pub async fn override_show(&self, id: &str) -> Result<Override, CommandError> {
+        self.get(&format!("/v1/overrides/{}", segment(id))).await
+    }
+
+    /// Forces something for a while.
+    pub async fn override_create(&self, request: &CreateOverride) -> Result<Override, CommandError> {
+        self.post("/v1/overrides", request).await
+    }
+
+    /// Ends an override before its time.
+    pub async fn override_end(&self, id: &str, reason: &str) -> Result<Override, CommandError> {
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.read(self.request(Method::DELETE, &format!("/v1/overrides/{}", segment(id))).json(&body)).await
+    }
+
+    /// Every breaker of every node that is heard.
+    pub async fn breakers(&self) -> Result<Vec<Breaker>, CommandError> {
+        Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
     }
 
     /// The audit, newest first.

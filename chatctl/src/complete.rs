@@ -32,6 +32,22 @@ pub(crate) fn operations(current: &OsStr) -> Vec<CompletionCandidate> {
     })
 }
 
+/// Ids of overrides in force.
+pub(crate) fn overrides(current: &OsStr) -> Vec<CompletionCandidate> {
+    live(current, async |api| {
+        let overrides = api.overrides(false).await?;
+        Ok(overrides.into_iter().map(|it| (it.id, it.lever.to_string())).collect())
+    })
+}
+
+/// `fleet` and the names of nodes.
+pub(crate) fn scopes(current: &OsStr) -> Vec<CompletionCandidate> {
+    live(current, async |api| {
+        let nodes = api.nodes().await?.into_iter().map(|it| (it.id, it.role.to_string()));
+        Ok(std::iter::once(("fleet".to_owned(), "every node".to_owned())).chain(nodes).collect())
+    })
+}
+
 /// Names of contexts: they are in a file.
 pub(crate) fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = ContextFile::load().map(|file| file.contexts.into_keys().map(|name| (name, String::new())).collect());

@@ -53,6 +53,16 @@ pub enum AppError {
         /// What to do about it.
         hint: String,
     },
+    /// A guard refused; a flag overrides it.
+    #[error("{what}")]
+    Refused {
+        /// Why.
+        what: String,
+        /// What to do about it.
+        hint: String,
+        /// The chatctl flag that overrides it.
+        flag: &'static str,
+    },
     /// A guard refused a drain.
     #[error("drain of {gateway} refused: {refusal}")]
     DrainRefused {

@@ -1,5 +1,6 @@
 //! How a gateway is set up.
 
+use backends::levers::LeverRules;
 use domain::{NodeId, Planted};
 use protocol::frames::Reconnect;
 
@@ -60,6 +61,8 @@ pub struct GatewayConfig {
     pub seed: u64,
     /// Known bugs that a test planted.
     pub planted: Planted,
+    /// What may be done to it on purpose.
+    pub levers: LeverRules,
 }
 
 impl GatewayConfig {
@@ -76,6 +79,7 @@ impl GatewayConfig {
             heartbeat_interval_ms: 30_000,
             seed,
             planted: Planted::default(),
+            levers: LeverRules::default(),
         }
     }
 }

@@ -9,12 +9,7 @@ use std::{
     },
 };
 
-use backends::{
-    Clock,
-    edge::Dependencies,
-    port::{Directory, Log, Messages, Presence, Recent, Registry},
-    stream::Duplex,
-};
+use backends::{Clock, Stores, levers::Levers, stream::Duplex};
 use parking_lot::Mutex;
 use protocol::{
     frames::CloseCode,
@@ -35,6 +30,8 @@ use crate::{
     config::GatewayConfig,
     connection,
     drain::Drain,
+    faults::FrameFaults,
+    figures::Figures,
     hub::Hub,
     intake::Intake,
     lease,
@@ -53,30 +50,11 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// Between two looks whether a drain has ended.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 
-/// The systems a gateway stands on.
-#[derive(Clone)]
-pub struct Ports {
-    /// Intake.
-    pub log: Arc<dyn Log>,
-    /// Stored messages.
-    pub messages: Arc<dyn Messages>,
-    /// Dedup cache, tails and versions.
-    pub recent: Arc<dyn Recent>,
-    /// Sessions.
-    pub registry: Arc<dyn Registry>,
-    /// Who is online.
-    pub presence: Arc<dyn Presence>,
-    /// Conversations and members.
-    pub directory: Arc<dyn Directory>,
-    /// Which of them answer. Empty where that is not watched: nothing is ever down then.
-    pub dependencies: Dependencies,
-}
-
 /// What the connections and tasks of a gateway share.
 pub(crate) struct Shared {
     pub(crate) config: GatewayConfig,
     pub(crate) clock: Clock,
-    pub(crate) ports: Ports,
+    pub(crate) ports: Stores,
     pub(crate) auth: Auth,
     pub(crate) hub: Hub,
     pub(crate) intake: Intake,
@@ -88,6 +66,10 @@ pub(crate) struct Shared {
     pub(crate) watchers: Watchers,
     pub(crate) relays: Relays,
     pub(crate) metrics: Metrics,
+    /// What an operator forces here for a while.
+    pub(crate) levers: Arc<Levers>,
+    pub(crate) faults: FrameFaults,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) rng: Mutex<SmallRng>,
     /// Streams that were accepted and are not closed, and how many of each address.
     pub(crate) streams: Mutex<HashMap<IpAddr, usize>>,
@@ -96,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) replays: Semaphore,
     /// The lease is held: workers know this gateway. Not ready without it.
     pub(crate) leased: AtomicBool,
+    /// It ends as a killed process does: nobody is told.
+    pub(crate) crashed: AtomicBool,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -112,15 +96,17 @@ impl Gateway {
         config: GatewayConfig,
         clock: Clock,
         auth: Auth,
-        ports: Ports,
+        ports: Stores,
         links: mpsc::Receiver<Duplex<GatewayFrame, WorkerFrame>>,
     ) -> Self {
         let metrics = Metrics::new();
+        let figures = Arc::new(Figures::default());
+        let levers = Levers::new(clock, config.incarnation, config.levers, ports.dependencies.clone());
         let shared = Arc::new(Shared {
             clock,
             auth,
             hub: Hub::default(),
-            intake: Intake::new(&config, clock, &ports, metrics.append_seconds.clone()),
+            intake: Intake::new(&config, clock, &ports, metrics.append_seconds.clone(), figures.clone()),
             reader: Reader::new(&config, &ports),
             memberships: Memberships::new(ports.directory.clone(), ports.recent.clone()),
             workers: workers::Workers::new(ports.log.partitions()),
@@ -129,17 +115,22 @@ impl Gateway {
             watchers: Watchers::default(),
             relays: Relays::default(),
             metrics,
+            levers,
+            faults: FrameFaults::default(),
+            figures: figures.clone(),
             rng: Mutex::new(SmallRng::seed_from_u64(config.seed)),
             streams: Mutex::default(),
             handshakes: AtomicUsize::new(0),
             replays: Semaphore::new(connection::replay::AT_ONCE),
             leased: AtomicBool::new(false),
+            crashed: AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             config,
             ports,
         });
         let tasks = &shared.tasks;
+        tasks.spawn(shared.levers.clone().run(shared.stop.clone()));
         tasks.spawn(lease::run(shared.clone()));
         tasks.spawn(workers::run(shared.clone(), links));
         tasks.spawn(sweep::run(shared.clone()));
@@ -157,6 +148,25 @@ impl Gateway {
     /// Takes one byte stream of a client.
     pub fn accept(&self, stream: Box<dyn ByteStream>, peer: IpAddr) {
         accept::one(&self.shared, stream, peer);
+    }
+
+    /// What an operator forces on it for a while.
+    pub fn levers(&self) -> &Arc<Levers> {
+        &self.shared.levers
+    }
+
+    /// Ends as a killed process would: sockets are cut without a word, the lease stays until it runs out.
+    pub async fn crash(&self) {
+        let shared = &self.shared;
+        shared.crashed.store(true, std::sync::atomic::Ordering::Relaxed);
+        shared.stop.cancel();
+        shared.tasks.close();
+        for conn in shared.hub.all() {
+            conn.io.lock().abort();
+        }
+        if timeout(CLOSE_DEADLINE, shared.tasks.wait()).await.is_err() {
+            tracing::warn!(left = shared.tasks.len(), "some connections did not end in time");
+        }
     }
 
     /// Connections that said hello.

@@ -266,6 +266,11 @@ impl Hub {
         self.state.lock().users.get(user).cloned().unwrap_or_default()
     }
 
+    /// True while a user has a connection here.
+    pub(crate) fn is_connected(&self, user: &UserId) -> bool {
+        self.state.lock().users.contains_key(user.as_str())
+    }
+
     /// Every connection, in the order of users: a drain and a sweep go through them.
     pub(crate) fn all(&self) -> Vec<Arc<Conn>> {
         let mut all: Vec<Arc<Conn>> = self.state.lock().users.values().flatten().cloned().collect();

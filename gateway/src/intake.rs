@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backends::{
-    Clock,
+    Clock, Stores,
     port::{Lane, Log, Recent, Remembered, StoreResult, Topic},
 };
 use bytes::Bytes;
@@ -19,7 +19,8 @@ use tokio::time::{Duration, Instant, timeout};
 
 use crate::{
     config::GatewayConfig,
-    gateway::{Ports, Shared},
+    figures::{self, Figures},
+    gateway::Shared,
 };
 
 /// How long the log may take. After it nobody knows whether the log has the message; the retry settles it.
@@ -39,11 +40,19 @@ pub(crate) struct Intake {
     clock: Clock,
     planted: Planted,
     append_seconds: Histogram,
+    figures: Arc<Figures>,
 }
 
 impl Intake {
-    pub(crate) fn new(config: &GatewayConfig, clock: Clock, ports: &Ports, append_seconds: Histogram) -> Self {
-        Self { log: ports.log.clone(), recent: ports.recent.clone(), clock, planted: config.planted, append_seconds }
+    pub(crate) fn new(
+        config: &GatewayConfig,
+        clock: Clock,
+        ports: &Stores,
+        append_seconds: Histogram,
+        figures: Arc<Figures>,
+    ) -> Self {
+        let (log, recent) = (ports.log.clone(), ports.recent.clone());
+        Self { log, recent, clock, planted: config.planted, append_seconds, figures }
     }
 
     /// What the cache knows of a key. A cache that does not answer knows nothing.
@@ -77,6 +86,7 @@ impl Intake {
             return Box::pin(std::future::ready(accepted));
         }
         let (recent, append_seconds) = (self.recent.clone(), self.append_seconds.clone());
+        let (figures, clock) = (self.figures.clone(), self.clock);
         let began = Instant::now();
         Box::pin(async move {
             let outcome: StoreResult<u64> = match timeout(APPEND_DEADLINE, appending).await {
@@ -88,6 +98,7 @@ impl Intake {
                 return ServerFrame::Error(unavailable(&send.key_text, &send.conversation));
             }
             append_seconds.observe(began.elapsed().as_secs_f64());
+            figures.accepted(clock.now_ms(), began.elapsed().as_micros() as u64);
             // Only now: a key remembered before the log has its message would swallow the retry after a crash.
             let key = Remembered { conversation, sender, key: send.key, body_hash: hash };
             let _ = timeout(RECALL_DEADLINE, recent.remember(vec![key])).await;
@@ -116,6 +127,7 @@ impl Shared {
     /// what it returned. Sends of one connection stay in order because each is awaited this far before the next.
     pub(crate) async fn submit(&self, sender: &UserId, send: SendMessage) -> Result<Sending, ErrorFrame> {
         let named = |error: ErrorFrame| error.with_key(send.key_text.clone());
+        figures::add(&self.figures.sends, 1);
         // Both at once: each may be a round trip, and every send of a connection waits for them.
         let (authorised, known) =
             tokio::join!(self.authorise(&send.conversation, sender), self.intake.recall(sender, &send));

@@ -43,6 +43,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Err(_) => tracing::warn!("cannot renew the lease: the registry does not answer"),
         }
     }
+    if shared.crashed.load(Ordering::Relaxed) {
+        return;
+    }
     let retire = shared.ports.registry.retire(&lease.gateway, lease.incarnation);
     if !matches!(timeout(BEAT, retire).await, Ok(Ok(()))) {
         tracing::warn!("the lease could not be given back; it will run out");

@@ -14,6 +14,8 @@ mod auth;
 mod config;
 mod connection;
 mod drain;
+mod faults;
+mod figures;
 mod gateway;
 mod handshake;
 mod http;
@@ -32,6 +34,6 @@ mod workers;
 
 pub use auth::{Auth, AuthConfigError, JwtKey};
 pub use config::{GatewayConfig, Limits};
-pub use gateway::{Gateway, Ports};
+pub use gateway::Gateway;
 pub use node::{Addresses, GatewayNode};
 pub use socket::ByteStream;

@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use backends::{
-    Clock,
+    Clock, Stores,
     grpc::listen_links,
-    node::run_node,
-    production::{Program, Refusal, STORES, Setting, Settings, Stores, tls},
+    levers::{LeverRules, wait_out_kill},
+    node::{kept, run_node},
+    production::{Program, Refusal, STORES, Setting, Settings, fate, tls},
 };
-use chat_gateway::{Addresses, Auth, Gateway, GatewayConfig, GatewayNode, JwtKey, Limits, Ports};
+use chat_gateway::{Addresses, Auth, Gateway, GatewayConfig, GatewayNode, JwtKey, Limits};
 use domain::NodeId;
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ const GATEWAY: &[Setting] = &[
     Setting::new::<usize>("limits.connections", Some("50000"), "most connections; less if fewer files may be open"),
     Setting::new::<usize>("limits.connections_per_address", Some("50000"), "most connections of one address"),
     Setting::new::<u64>("drain.deadline_ms", Some("30000"), "how long SIGTERM gives clients to move"),
+    Setting::new::<bool>("allow_faults", Some("false"), "take orders to inject faults: only for tests and drills"),
     Setting::new::<u32>("drain.rate_per_s", Some("2000"), "clients told to move a second, at SIGTERM"),
 ];
 
@@ -47,6 +49,8 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let auth = auth(&settings)?;
     let certificates = tls::read(&settings)?;
     let dial = Arc::new(tls::dial(certificates.as_ref())?);
+    let state_file = settings.get::<PathBuf>("node.state_dir").join(format!("{}.desired", node_id(&settings)));
+    wait_out_kill(&kept(&state_file).await, clock, &stop).await;
     // Listeners first: a second gateway on the same ports must not touch anything.
     let listener = tls::listen(settings.get("listen")).await?;
     let links = tls::bind(settings.get("link.listen"), certificates.as_ref()).await?;
@@ -56,7 +60,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let servers = CancellationToken::new();
     let (streams, serving) =
         listen_links(links, certificates.as_ref(), servers.clone()).map_err(|error| Box::new(error) as Refusal)?;
-    let gateway = Gateway::start(config(&settings, clock), clock, auth, ports(stores), streams);
+    let gateway = Gateway::start(config(&settings, clock), clock, auth, stores, streams);
     let address = |key: &str, listen: &str| {
         settings.get_if_set(key).unwrap_or_else(|| settings.get::<SocketAddr>(listen).to_string())
     };
@@ -64,10 +68,10 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let addresses =
         Addresses { client_url: format!("ws://{advertised}/v1/ws"), http_url: format!("http://{advertised}") };
     let node = Arc::new(GatewayNode { gateway: gateway.clone(), addresses });
-    let state_file = settings.get::<PathBuf>("node.state_dir").join(format!("{}.desired", node_id(&settings)));
     let control_plane = settings.get::<String>("control_plane");
     let agent = run_node(node, dial, control_plane, Some(state_file), clock.now_ms(), servers.clone());
     let agent = tokio::spawn(agent);
+    let fate = tokio::spawn(fate::obey(gateway.levers().clone(), clock, stop.clone()));
     gateway.serve(listener);
     tracing::info!(%advertised, "the gateway serves");
 
@@ -78,7 +82,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     servers.cancel();
     serving.ended().await;
     // They end with their tokens.
-    let _ = tokio::join!(agent, probes);
+    let _ = tokio::join!(agent, probes, fate);
     Ok(())
 }
 
@@ -91,6 +95,7 @@ fn config(settings: &Settings, clock: Clock) -> GatewayConfig {
     let link = settings.get_if_set("link.advertise");
     let link = link.unwrap_or_else(|| settings.get::<SocketAddr>("link.listen").to_string());
     let mut config = GatewayConfig::new(node_id(settings), incarnation, link, incarnation);
+    config.levers = LeverRules { faults: settings.get("allow_faults"), is_process: true };
     config.zone = settings.get("node.zone");
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
     let connections = settings.get::<usize>("limits.connections").min(files.saturating_sub(FILES_RESERVED) as usize);
@@ -111,9 +116,4 @@ fn auth(settings: &Settings) -> Result<Auth, Refusal> {
         _ => return Err(Box::new("set one of jwt.secret_file and jwt.public_key_file")),
     };
     Auth::new(&key).map_err(|error| Box::new(error) as Refusal)
-}
-
-fn ports(stores: Stores) -> Ports {
-    let Stores { log, messages, recent, registry, presence, directory, dependencies } = stores;
-    Ports { log, messages, recent, registry, presence, directory, dependencies }
 }

@@ -50,6 +50,13 @@ impl Gateway {
             refused_total: shared.metrics.refused.get(),
             slow_consumers_total: shared.metrics.slow_consumers.get(),
             trouble: trouble.join("; "),
+            edges: shared.ports.dependencies.report(),
+            overrides: shared.levers.ids(),
+            figures: Some(shared.figures.report(
+                shared.now_ms(),
+                shared.metrics.duplicates.get(),
+                shared.metrics.superseded.get(),
+            )),
             ..Report::default()
         }
     }
@@ -64,6 +71,7 @@ impl Gateway {
         if self.shared.stop.is_cancelled() {
             return Err("the gateway is stopping".into());
         }
+        self.shared.levers.apply(desired)?;
         self.shared.order_drain(desired.drain.clone());
         Ok(())
     }

@@ -14,7 +14,7 @@ use tokio::{
     time::{Duration, MissedTickBehavior, interval, timeout},
 };
 
-use crate::{gateway::Shared, hub::Conn, socket::text_frame};
+use crate::{figures, gateway::Shared, hub::Conn, socket::text_frame};
 
 /// How often heartbeats are forwarded.
 const FORWARD_EVERY: Duration = Duration::from_millis(50);
@@ -52,7 +52,9 @@ impl Heartbeats {
 /// Forwards heartbeats: one refresh keeps a session registered and its user online.
 pub(crate) async fn run_heartbeats(shared: Arc<Shared>) {
     let rate = shared.config.limits.heartbeats_per_s;
-    let mut bucket = TokenBucket::new(rate, rate / 10, shared.now_ms());
+    let bucket_of = |per_s: u32, now_ms| TokenBucket::new(per_s, (per_s / 10).max(1), now_ms);
+    let mut bucket = bucket_of(rate, shared.now_ms());
+    let mut in_force = None;
     let mut ticks = interval(FORWARD_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -60,6 +62,11 @@ pub(crate) async fn run_heartbeats(shared: Arc<Shared>) {
             biased;
             () = shared.stop.cancelled() => return,
             _ = ticks.tick() => {}
+        }
+        let forced = shared.levers.now().heartbeats_per_s;
+        if forced != in_force {
+            in_force = forced;
+            bucket = bucket_of(forced.unwrap_or(rate), shared.now_ms());
         }
         let due = bucket.take_up_to(shared.hub.connections().max(1), shared.now_ms());
         let conns = shared.heartbeats.take(due);
@@ -85,21 +92,30 @@ async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
                     Standing::Current => {}
                     Standing::Superseded => {
                         shared.metrics.superseded.inc();
+                        shared.figures.moved_away(&conn.user, &conn.device, shared.now_ms());
                         conn.close(CloseCode::Superseded);
                     }
                     // While the registry had no route what was sent passed it by: it must come back and resume.
-                    Standing::Forgotten => conn.close(CloseCode::GoingAway),
+                    Standing::Forgotten => {
+                        if version.is_some() {
+                            figures::add(&shared.figures.stale_overwrites, 1);
+                        }
+                        conn.close(CloseCode::GoingAway);
+                    }
                 }
             }
         }
         Ok(Err(error)) => tracing::warn!(%error, "cannot refresh sessions"),
         Err(_) => tracing::warn!("cannot refresh sessions: the registry does not answer"),
     }
-    match timeout(STORE_DEADLINE, shared.ports.presence.refresh(&sessions)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "cannot refresh presence"),
-        Err(_) => tracing::warn!("cannot refresh presence: the store does not answer"),
-    }
+    figures::add(&shared.figures.heartbeats, sessions.len());
+    let why = match timeout(STORE_DEADLINE, shared.ports.presence.refresh(&sessions)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it does not answer".to_owned(),
+    };
+    figures::add(&shared.figures.heartbeat_errors, sessions.len());
+    tracing::debug!(why, "presence was not refreshed: the next heartbeats make up for it");
 }
 
 #[derive(Default)]
@@ -200,6 +216,9 @@ pub(crate) async fn run_changes(shared: Arc<Shared>) {
         for users in users.chunks(REFRESH_AT_ONCE) {
             let Ok(Ok(states)) = timeout(STORE_DEADLINE, shared.ports.presence.get(users)).await else { continue };
             for (user, state) in users.iter().zip(states) {
+                if !state.online && shared.hub.is_connected(user) {
+                    figures::add(&shared.figures.false_offline, 1);
+                }
                 for conn in shared.watchers.changed(user, state.online) {
                     conn.send(presence_frame(user, state), shared.now_ms());
                 }

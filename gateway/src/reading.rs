@@ -4,16 +4,13 @@
 
 use std::sync::Arc;
 
+use backends::Stores;
 use backends::port::{Lane, Messages, Recent, StoreResult, StoredMessage};
 use domain::{Bug, ConversationId, Planted, UserId};
 use protocol::frames::{ConversationHead, ErrorCode, ErrorFrame, Kind, MessageFrame, Page};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::{
-    config::GatewayConfig,
-    gateway::{Ports, Shared},
-    intake::lane_of,
-};
+use crate::{config::GatewayConfig, gateway::Shared, intake::lane_of};
 
 /// How long one look into a store may take.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
@@ -33,7 +30,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(config: &GatewayConfig, ports: &Ports) -> Self {
+    pub(crate) fn new(config: &GatewayConfig, ports: &Stores) -> Self {
         Self { messages: ports.messages.clone(), recent: ports.recent.clone(), planted: config.planted }
     }
 

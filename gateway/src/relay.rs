@@ -156,6 +156,9 @@ fn deliver_message(
     subscribers: bool,
     touched: &mut Touched,
 ) -> usize {
+    if shared.faults.drops_delivery(shared.levers.now().drop_frames_percent) {
+        return 0;
+    }
     let number = numbered.sequence_number;
     let Some(intake) = numbered.message else { return 0 };
     let names = (ConversationId::parse(&intake.conversation), UserId::parse(&intake.sender));

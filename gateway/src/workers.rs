@@ -14,7 +14,7 @@ use protocol::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Duration, timeout},
+    time::{Duration, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -192,6 +192,14 @@ async fn serve(shared: Arc<Shared>, mut stream: Duplex<GatewayFrame, WorkerFrame
         };
         if received == 0 {
             break;
+        }
+        let delay_ms = shared.levers.now().delay_frames_ms;
+        if delay_ms > 0 {
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => break,
+                () = sleep(Duration::from_millis(delay_ms)) => {}
+            }
         }
         if let Some(sequence) = take(&shared, id, &mut frames)
             && send(&stream, gateway_frame::Kind::Ack(Ack { sequence })).await.is_err()

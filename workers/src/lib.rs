@@ -9,6 +9,7 @@
 
 mod delivery;
 mod fanout;
+mod figures;
 mod node;
 mod persister;
 mod record;

@@ -1,40 +1,44 @@
-//! The worker as a node of the control plane: what it reports.
+//! The worker as a node of the control plane: what it reports, and what it is told to do.
 
 use std::sync::{Arc, atomic::Ordering};
 
-use backends::edge::Dependencies;
+use backends::{edge::Dependencies, levers::Levers};
 use protocol::{
     link::OwnedPartition,
     node::{Desired, Register, Report, Role},
 };
 use tokio::sync::watch;
 
-use crate::worker::{Worker, WorkerStats};
+use crate::worker::{Worker, WorkerConfig, WorkerStats};
 
 /// A worker in its role as a node.
 pub struct WorkerNode {
-    name: String,
-    incarnation: u64,
+    config: Arc<WorkerConfig>,
     stats: Arc<WorkerStats>,
     owned: watch::Receiver<Vec<OwnedPartition>>,
+    levers: Arc<Levers>,
     dependencies: Dependencies,
 }
 
 impl WorkerNode {
-    /// Speaks for a running worker. `incarnation` is higher than that of every earlier life of it.
-    pub fn new(worker: &Worker, incarnation: u64) -> Self {
-        let (stats, owned) = (worker.stats().clone(), worker.owned());
-        let dependencies = worker.dependencies().clone();
-        Self { name: worker.node().to_string(), incarnation, stats, owned, dependencies }
+    /// Speaks for a running worker.
+    pub fn new(worker: &Worker) -> Self {
+        Self {
+            config: worker.config().clone(),
+            stats: worker.stats().clone(),
+            owned: worker.owned(),
+            levers: worker.levers().clone(),
+            dependencies: worker.dependencies().clone(),
+        }
     }
 }
 
 impl backends::node::Node for WorkerNode {
     fn register(&self) -> Register {
         Register {
-            node: self.name.clone(),
+            node: self.config.node.to_string(),
             role: Role::Worker.into(),
-            incarnation: self.incarnation,
+            incarnation: self.config.incarnation,
             software: concat!("chatfleet ", env!("CARGO_PKG_VERSION")).to_owned(),
             ..Register::default()
         }
@@ -42,24 +46,28 @@ impl backends::node::Node for WorkerNode {
 
     fn report(&self) -> Report {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let waiting = count(&self.stats.waiting);
-        // Numbered here and not stored yet, and records whose conversation cannot be loaded.
-        let unstored = count(&self.stats.numbered).saturating_sub(count(&self.stats.stored));
+        let (waiting, figures) = (count(&self.stats.waiting), &self.stats.figures);
         let waits = if waiting > 0 { format!("{waiting} records wait for the message store") } else { String::new() };
         let down = self.dependencies.trouble();
         let trouble: Vec<&str> = [&*waits, &down].into_iter().filter(|trouble| !trouble.is_empty()).collect();
+        let now_ms = self.config.clock.now_ms();
         Report {
             accepted_total: count(&self.stats.numbered),
             delivered_total: count(&self.stats.deliveries),
-            lag_records: unstored + waiting,
+            // Numbered and not stored at quorum yet, and records whose conversation cannot be loaded.
+            lag_records: figures.lag_records() + waiting,
+            lag_ms: figures.storing_since_ms().map_or(0, |since_ms| now_ms.saturating_sub(since_ms)),
             partitions: self.owned.borrow().len() as u32,
             trouble: trouble.join("; "),
+            edges: self.dependencies.report(),
+            overrides: self.levers.ids(),
+            figures: Some(figures.report()),
+            positions: figures.positions(),
             ..Report::default()
         }
     }
 
-    fn apply(&self, _: &Desired) -> Result<(), String> {
-        // Nothing of the desired state concerns a worker yet.
-        Ok(())
+    fn apply(&self, desired: &Desired) -> Result<(), String> {
+        self.levers.apply(desired)
     }
 }

@@ -9,7 +9,9 @@ use std::{
 };
 
 use backends::{
+    Clock, Stores,
     edge::Dependencies,
+    levers::{LeverRules, Levers},
     port::{Directory, Lane, Log, Messages, Recent, Registry},
     stream::Dial,
 };
@@ -20,7 +22,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     delivery::{Deliverer, LinkSet, MemberCache},
-    fanout, persister,
+    fanout,
+    figures::Figures,
+    persister,
     sequencer::{self, Heads},
 };
 
@@ -92,10 +96,30 @@ impl FromStr for Roles {
 pub struct WorkerConfig {
     /// Its name.
     pub node: NodeId,
+    /// Which life of it: higher than that of every earlier one.
+    pub incarnation: u64,
     /// What it does.
     pub roles: Vec<Role>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// What may be done to it on purpose.
+    pub levers: LeverRules,
     /// Known bugs that a test planted.
     pub planted: Planted,
+}
+
+impl WorkerConfig {
+    /// Every role, no faults allowed.
+    pub fn new(node: NodeId, incarnation: u64, clock: Clock) -> Self {
+        Self {
+            node,
+            incarnation,
+            roles: Role::ALL.to_vec(),
+            clock,
+            levers: LeverRules::default(),
+            planted: Planted::default(),
+        }
+    }
 }
 
 /// The systems a worker stands on.
@@ -117,6 +141,14 @@ pub struct Ports {
     pub dependencies: Dependencies,
 }
 
+impl Ports {
+    /// What a worker takes of a fleet's stores.
+    pub fn new(stores: Stores, gateways: Arc<dyn Dial<WorkerFrame, GatewayFrame>>) -> Self {
+        let Stores { log, messages, recent, registry, directory, dependencies, presence: _ } = stores;
+        Self { log, messages, recent, registry, directory, gateways, dependencies }
+    }
+}
+
 /// Counters since the start, read by the report to the control plane.
 #[derive(Debug, Default)]
 pub struct WorkerStats {
@@ -136,6 +168,8 @@ pub struct WorkerStats {
     pub deliveries: AtomicU64,
     /// Times a gateway was so far behind that its feed was cut.
     pub missed: AtomicU64,
+    /// What else the control plane's detectors look at.
+    pub(crate) figures: Figures,
 }
 
 impl WorkerStats {
@@ -152,6 +186,8 @@ pub(crate) struct Shared {
     pub(crate) deliverer: Arc<Deliverer>,
     pub(crate) heads: Arc<Heads>,
     pub(crate) stats: Arc<WorkerStats>,
+    /// What an operator forces here for a while.
+    pub(crate) levers: Arc<Levers>,
     /// Ends every role.
     pub(crate) stop: CancellationToken,
 }
@@ -167,13 +203,15 @@ impl Worker {
     pub fn start(config: WorkerConfig, ports: Ports) -> Self {
         let stop = CancellationToken::new();
         let stats = Arc::new(WorkerStats::default());
+        let levers = Levers::new(config.clock, config.incarnation, config.levers, ports.dependencies.clone());
         let tasks = TaskTracker::new();
         let heads = Arc::new(Heads::new(ports.log.clone(), ports.messages.clone()));
         let links = LinkSet::new(config.node.clone(), ports.registry.clone(), ports.gateways.clone(), stats.clone());
         let members = MemberCache::new(ports.directory.clone(), ports.recent.clone());
         let deliverer = Arc::new(Deliverer::new(links, ports.registry.clone(), members, stats.clone(), config.planted));
-        let shared = Shared { config: Arc::new(config), ports, deliverer, heads, stats, stop };
+        let shared = Shared { config: Arc::new(config), ports, deliverer, heads, stats, levers, stop };
 
+        tasks.spawn(shared.levers.clone().run(shared.stop.clone()));
         tasks.spawn(shared.deliverer.clone().run(shared.heads.clone(), shared.stop.clone()));
         for role in &shared.config.roles {
             let shared = shared.clone();
@@ -200,6 +238,16 @@ impl Worker {
     /// Which of its stores answer.
     pub(crate) fn dependencies(&self) -> &Dependencies {
         &self.shared.ports.dependencies
+    }
+
+    /// What an operator forces on it for a while.
+    pub fn levers(&self) -> &Arc<Levers> {
+        &self.shared.levers
+    }
+
+    /// How it was set up.
+    pub(crate) fn config(&self) -> &Arc<WorkerConfig> {
+        &self.shared.config
     }
 
     /// The intake partitions it sequences.

@@ -1,15 +1,18 @@
 //! One file a noun. A new noun is a file and two lines here.
 
 pub mod audit;
+pub mod breaker;
 pub mod chat;
 pub mod completions;
 pub mod context;
 pub mod conversation;
 pub mod dev;
+pub mod fault;
 pub mod fleet;
 pub mod gateway;
 pub mod node;
 pub mod operation;
+pub mod overrides;
 mod ready;
 pub mod swarm;
 pub mod token;
@@ -39,6 +42,15 @@ pub enum Command {
     /// Look at what goes on, watch it, cancel it
     #[command(subcommand)]
     Operation(operation::Args),
+    /// Look at circuit breakers, hold them open or closed, let them go
+    #[command(subcommand)]
+    Breaker(breaker::Args),
+    /// Look at what is forced for a while, end it
+    #[command(subcommand)]
+    Override(overrides::Args),
+    /// Inject faults into nodes that run with --allow-faults, end them
+    #[command(subcommand)]
+    Fault(fault::Args),
     /// Create conversations, look at them, change their members
     #[command(subcommand)]
     Conversation(conversation::Args),
@@ -67,6 +79,9 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Gateway(args)) => gateway::run(session, args).await,
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
+        Some(Command::Breaker(args)) => breaker::run(session, args).await,
+        Some(Command::Override(args)) => overrides::run(session, args).await,
+        Some(Command::Fault(args)) => fault::run(session, args).await,
         Some(Command::Conversation(args)) => conversation::run(session, args).await,
         Some(Command::Swarm(args)) => swarm::run(session, args).await,
         Some(Command::Token(args)) => token::run(session, args).await,

@@ -10,6 +10,6 @@ pub use self::{
     number::thousands,
     progress::Progress,
     table::{Cell, Column, Tabular, Tone},
-    time::{format_ms, time_of_day},
+    time::{format_ms, format_span, time_of_day},
     ui::{Format, Ui},
 };

@@ -1,6 +1,6 @@
 //! The audit: who, what, why, before, after, result.
 
-use protocol::admin::{AuditEntry, AuditVerdict, Operation, OperationPhase, Page, Role};
+use protocol::admin::{AuditEntry, AuditVerdict, Operation, OperationPhase, Override, Page, Role};
 
 use super::{Actor, App, check_limit};
 use crate::{
@@ -59,6 +59,13 @@ impl App {
         let deed = Deed { action: "operation end", target: &operation.id, reason: &operation.reason };
         let result = error.map_or_else(|| "done".to_owned(), |error| format!("failed: {error}"));
         Change::Audit(self.audit_line(&actor, &deed, operation.phase.as_str(), phase.as_str(), &result))
+    }
+
+    /// The line of an override's end by time or by refusal.
+    pub(crate) fn audit_override_ended(&self, one: &Override, by: &str) -> Change {
+        let actor = Actor::new("control-plane", Role::Admin);
+        let deed = Deed { action: "override end", target: &one.id, reason: &one.reason };
+        Change::Audit(self.audit_line(&actor, &deed, &one.lever.to_string(), one.state.as_str(), by))
     }
 
     /// Passes a result on; a refusal is written down first.

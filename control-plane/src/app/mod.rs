@@ -2,8 +2,10 @@
 
 mod audit;
 mod gateways;
+mod lever;
 pub(crate) mod nodes;
 mod operations;
+pub(crate) mod overrides;
 mod tokens;
 
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use backends::Clock;
 use parking_lot::Mutex;
 use protocol::admin::Role;
-use rand::rngs::StdRng;
+use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::nodes::Nodes;
@@ -70,6 +72,13 @@ impl App {
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             rng: Mutex::new(rng),
         }
+    }
+}
+
+impl App {
+    /// For the ends of names: they keep a name from coming again when the store is made anew and numbers restart.
+    fn random_tail(&self) -> u16 {
+        self.rng.lock().random()
     }
 }
 

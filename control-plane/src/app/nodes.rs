@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::App;
+use super::{App, lever};
 use crate::{
     error::AppError,
     store::{Change, DesiredRecord, NodeRecord},
@@ -210,7 +210,12 @@ impl Nodes {
             deadline_ms: drain.deadline_ms,
             rate_per_s: drain.rate_per_s,
         });
-        Some(Desired { version: entry.desired.version, drain, ..Desired::default() })
+        Some(Desired {
+            version: entry.desired.version,
+            drain,
+            overrides: entry.desired.overrides.iter().map(lever::to_wire).collect(),
+            restart_incarnation: entry.desired.restart_incarnation,
+        })
     }
 
     /// Takes in what a node said; false when its stream is no longer the one in force.

@@ -3,7 +3,6 @@
 use protocol::admin::{
     DrainOrdered, Operation, OperationEvent, OperationKind, OperationPhase, OperationState, Page, Progress,
 };
-use rand::Rng as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{Duration, timeout},
@@ -104,8 +103,7 @@ impl App {
     ) -> Result<Operation, AppError> {
         let number = self.store.operations_head().await? + 1;
         let now_ms = self.clock.now_ms();
-        // The tail keeps a name from coming again when the store is made anew and numbers restart.
-        let tail: u16 = self.rng.lock().random();
+        let tail = self.random_tail();
         let mut operation = Operation {
             id: format!("op-{number}-{tail:04x}"),
             number,

@@ -9,6 +9,7 @@ mod health;
 mod nodes;
 mod openapi;
 mod operations;
+mod overrides;
 mod problem;
 mod routes;
 mod tokens;

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{audit, gateways, health, nodes, operations, tokens};
+use super::{audit, gateways, health, nodes, operations, overrides, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,11 @@ use super::{audit, gateways, health, nodes, operations, tokens};
         operations::show,
         operations::cancel,
         operations::events,
+        overrides::list,
+        overrides::show,
+        overrides::create,
+        overrides::end,
+        overrides::breakers,
         audit::list,
         audit::verify,
         tokens::list,

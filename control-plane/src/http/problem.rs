@@ -9,7 +9,7 @@ use axum::{
 use domain::DrainRefusal;
 use protocol::admin::{Problem, ProblemBody, ProblemCode};
 
-use crate::error::AppError;
+use crate::{error::AppError, store::StoreError};
 
 /// Marks a response whose refusal is in the audit already.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +80,14 @@ impl From<AppError> for Refusal {
             AppError::NotFound { what: "operation", .. } => {
                 Self::new(ProblemCode::NotFound, message).hint("chatctl operation list shows all")
             }
+            AppError::NotFound { what: "override", .. } => {
+                Self::new(ProblemCode::NotFound, message).hint("chatctl override list --all shows all")
+            }
+            AppError::NotFound { what: "node", .. } => {
+                Self::new(ProblemCode::NotFound, message).hint("chatctl node list shows all")
+            }
+            AppError::Store(StoreError::Stale(_)) => Self::new(ProblemCode::Conflict, message)
+                .hint("somebody else changed it in between: look again, and try again"),
             AppError::NotFound { .. } => Self::new(ProblemCode::NotFound, message),
             AppError::Invalid { .. } => Self::new(ProblemCode::Invalid, message),
             AppError::Busy { operation, .. } => {
@@ -90,6 +98,11 @@ impl From<AppError> for Refusal {
                 refusal
             }
             AppError::Conflict { hint, .. } => Self::new(ProblemCode::Conflict, message).hint(hint),
+            AppError::Refused { hint, flag, .. } => {
+                let mut refusal = Self::new(ProblemCode::Refused, message).hint(hint);
+                refusal.problem.override_flag = Some(flag.to_owned());
+                refusal
+            }
             AppError::DrainRefused { refusal, .. } => drain_refused(message, &refusal),
             AppError::Store(error) => {
                 tracing::error!(%error, "the store failed a call");

@@ -8,7 +8,7 @@ use axum::{
 };
 use protocol::admin::Role;
 
-use super::{Http, audit, gateways, guard, health, nodes, openapi, operations, tokens};
+use super::{Http, audit, gateways, guard, health, nodes, openapi, operations, overrides, tokens};
 
 /// How a route is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +88,11 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Get, "/v1/operations/{id}", viewer, operations::show)
         .add(Post, "/v1/operations/{id}/cancel", operator, operations::cancel)
         .add(Get, "/v1/operations/{id}/events", viewer, operations::events)
+        .add(Get, "/v1/overrides", viewer, overrides::list)
+        .add(Post, "/v1/overrides", operator, overrides::create)
+        .add(Get, "/v1/overrides/{id}", viewer, overrides::show)
+        .add(Delete, "/v1/overrides/{id}", operator, overrides::end)
+        .add(Get, "/v1/breakers", viewer, overrides::breakers)
         .add(Get, "/v1/audit", viewer, audit::list)
         .add(Get, "/v1/audit/verify", viewer, audit::verify)
         .add(Get, "/v1/tokens", admin, tokens::list)

@@ -2,6 +2,7 @@
 //! may be repeated, interrupted or run by the next control plane without harm. Passes run by timer and by nudge.
 
 mod gateway_drain;
+mod overrides;
 
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
 }
 
 async fn pass(app: &App) -> Result<(), AppError> {
+    // Before operations: a state that was refused for an override is no refusal of a drain.
+    overrides::pass(app).await?;
     let active = app.store.operations(OperationFilter::Active, u64::MAX, OPERATIONS_MAX).await?;
     // One that fails does not hold up the others.
     let mut failed = None;

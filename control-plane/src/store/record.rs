@@ -51,6 +51,8 @@ pub struct OverrideRecord {
     pub until_ms: u64,
     /// How long it may last in all, ms.
     pub for_ms: u64,
+    /// The first version of the desired state that has it.
+    pub since_version: u64,
 }
 
 /// What kind of thing a [`Document`] is.

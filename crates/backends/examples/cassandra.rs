@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use chatfleet_backends::{
-    cassandra::{CassandraMessages, CassandraOptions, WriteConsistency},
+    cassandra::{CassandraMessages, CassandraOptions},
     port::{Messages as _, StoredMessage},
 };
 use domain::{ConversationId, LogPosition, UserId, body_hash, message_id};
@@ -198,7 +198,6 @@ async fn main() -> Result<(), Failure> {
         local_datacenter: None,
         keyspace: keyspace.clone(),
         replication: 1,
-        write_consistency: WriteConsistency::LocalQuorum,
         credentials: None,
     })?;
     store.connected(Duration::from_secs(60)).await?;

@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod grpc;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod levers;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 pub mod node;
@@ -20,6 +21,8 @@ pub mod port;
 pub mod production;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod stores;
 pub mod stream;
 
 pub use clock::Clock;
+pub use stores::{Products, Stores};

@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use domain::Backoff;
-use prost::Message as _;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use prost::Message as _;
 use protocol::node::{
     Ack, Answer, ControlFrame, Desired, Nack, NodeFrame, Question, Register, Report, control_frame, node_frame,
     question,
@@ -96,6 +96,15 @@ pub async fn run_node(
             () = stop.cancelled() => return,
             () = sleep(Duration::from_millis(delay_ms)) => {}
         }
+    }
+}
+
+/// The desired state that a node kept on its disk; none when there is none or it cannot be read.
+pub async fn kept(state_file: &Path) -> Desired {
+    match timeout(KEEP_DEADLINE, read_kept(state_file)).await {
+        Ok(Ok(kept)) => kept.unwrap_or_default(),
+        // Whoever restores it says so in the log.
+        Ok(Err(_)) | Err(_) => Desired::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! whole fleet and what lets properties be tested by the thousand. This crate imports no other crate of the workspace.
 
 mod backoff;
+mod breaker;
 mod drain;
 mod fair;
 mod fold;
@@ -11,9 +12,11 @@ mod id;
 mod limiter;
 mod message;
 mod planted;
+mod rolling;
 mod session;
 
 pub use backoff::Backoff;
+pub use breaker::{Admission, Breaker, BreakerPosition, BreakerRule, PRESENCE_RULE, STORE_RULE};
 pub use drain::{DrainPlan, DrainRefusal, Survivors, drain_guard, drain_limit_per_tick};
 pub use fair::FairQueue;
 pub use fold::{ConversationFold, Folded, KeyRow, LogPosition, Submission};
@@ -21,6 +24,7 @@ pub use id::{ConversationId, DeviceId, IdError, NodeId, UserId};
 pub use limiter::TokenBucket;
 pub use message::{BodyHash, MAX_BODY_BYTES, body_hash, message_id, partition_of};
 pub use planted::{Bug, Planted};
+pub use rolling::{ROLLING_S, Rolling, RollingSums};
 pub use session::{Standing, next_session_version, standing};
 
 /// How long a (conversation, sender, key) stands for one message, measured on the log. Protocol: "24 h".

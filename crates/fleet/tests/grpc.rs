@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use workers::{Role, Worker, WorkerConfig, WorkerNode};
+use workers::{Worker, WorkerConfig, WorkerNode};
 
 const SECRET: &[u8] = b"a secret of 32 bytes, or some more";
 /// After this a wait has failed.
@@ -96,7 +96,7 @@ impl World {
         let address = link.local_addr().unwrap();
         let (links, serving) = listen_links(link, None, stop.clone()).unwrap();
         let config = GatewayConfig::new(name.parse().unwrap(), incarnation, address.to_string(), incarnation);
-        let ports = gateway::Ports {
+        let ports = backends::Stores {
             log: self.log.clone(),
             messages: self.disk.clone(),
             recent: self.recent.clone(),
@@ -116,11 +116,7 @@ impl World {
     }
 
     fn worker(&self, name: &str) -> (Worker, Agent) {
-        let config = WorkerConfig {
-            node: name.parse().unwrap(),
-            roles: Role::ALL.to_vec(),
-            planted: domain::Planted::default(),
-        };
+        let config = WorkerConfig::new(name.parse().unwrap(), 1, Clock::System);
         let ports = workers::Ports {
             log: self.log.clone(),
             messages: self.disk.clone(),
@@ -131,7 +127,7 @@ impl World {
             gateways: Arc::new(GrpcDial::plain()),
         };
         let worker = Worker::start(config, ports);
-        let agent = self.agent(Arc::new(WorkerNode::new(&worker, 1)));
+        let agent = self.agent(Arc::new(WorkerNode::new(&worker)));
         (worker, agent)
     }
 }

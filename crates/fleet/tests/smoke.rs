@@ -62,6 +62,7 @@ async fn two_people_talk_and_nothing_is_lost_by_a_restart() {
     let options = FleetOptions {
         gateways: 2,
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        allow_faults: false,
         port: 0,
         data: Some(dir.path().join("data")),
         limits: gateway::Limits::default(),

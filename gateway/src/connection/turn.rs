@@ -163,6 +163,10 @@ fn answer(shared: &Shared, conn: &Conn, frame: ServerFrame) {
         }
         ServerFrame::Accepted { .. } => {
             shared.metrics.accepted.inc();
+            let percent = shared.levers.now().drop_acks_percent;
+            if shared.faults.drops_ack(percent) {
+                return;
+            }
         }
         _ => {}
     }

@@ -74,6 +74,7 @@ fn parse(resume: BTreeMap<String, u64>) -> Vec<(ConversationId, u64)> {
 fn supersede(shared: &Shared, conn: &Conn, registered: Registered) {
     let elsewhere = registered.previous.filter(|previous| previous.gateway != shared.config.node);
     if let Some(previous) = elsewhere {
+        shared.figures.moved_here(&conn.user, &conn.device, shared.now_ms());
         let close = CloseSession {
             user: conn.user.as_str().to_owned(),
             device: conn.device.as_str().to_owned(),

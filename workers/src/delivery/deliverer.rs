@@ -108,6 +108,9 @@ impl Deliverer {
                 to.entry(gateway).or_default().push(users[user].as_str().to_owned());
             }
             next_user = end;
+            if lane == Lane::Group {
+                self.stats.fanned_out(1, to_users(members).len());
+            }
             let numbered = Numbered { sequence_number: message.sequence_number, message: Some(to_wire(message)) };
             add(&mut calls, to, members.kind == Kind::Channel, delivery::Kind::Message(numbered));
         }

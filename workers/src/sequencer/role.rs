@@ -276,6 +276,10 @@ async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPart
         if lane == Lane::Direct {
             ticket.join(shared.deliverer.messages(lane, &folded.replayed, &shared.stop).await);
             ticket.join(shared.deliverer.messages(lane, &folded.numbered, &shared.stop).await);
+            let now_ms = shared.config.clock.now_ms();
+            for message in &folded.numbered {
+                shared.stats.delivered(lane, now_ms.saturating_sub(message.sent_at_ms));
+            }
         }
         for (conversation, sender, key) in &folded.conflicts {
             ticket.join(shared.deliverer.conflict(lane, conversation, sender, *key).await);

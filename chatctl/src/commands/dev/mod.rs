@@ -70,6 +70,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
     let mut signals = Signals::listen()?;
     let options = FleetOptions {
         gateways: args.gateways.into(),
+        allow_faults: args.allow_faults,
         bind: args.bind,
         port: args.port,
         data: place.path.clone(),

@@ -15,10 +15,7 @@ mod schema;
 mod statements;
 mod write;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{ConversationId, KeyRow};
@@ -26,11 +23,11 @@ use tokio::time::{Duration, timeout};
 
 pub use self::{
     health::NodeHealth,
-    options::{CassandraOptions, Credentials, WriteConsistency},
+    options::{CassandraOptions, Credentials},
 };
 use self::{
     link::{Link, Linked},
-    options::{CALL, STORE},
+    options::{CALL, STORE, WriteConsistency},
 };
 use crate::port::{Head, Messages, StoreError, StoreResult, StoredMessage};
 
@@ -38,30 +35,18 @@ use crate::port::{Head, Messages, StoreError, StoreResult, StoredMessage};
 #[derive(Debug, Clone)]
 pub struct CassandraMessages {
     link: Arc<Link>,
-    write_consistency: Arc<AtomicU8>,
 }
 
 impl CassandraMessages {
     /// Starts to connect, in the background of the runtime it is called in, and goes on until it succeeds.
     pub fn connect(options: CassandraOptions) -> StoreResult<Self> {
         options.check()?;
-        let write_consistency = Arc::new(AtomicU8::new(options.write_consistency as u8));
-        Ok(Self { link: Arc::new(Link::start(options)), write_consistency })
+        Ok(Self { link: Arc::new(Link::start(options)) })
     }
 
     /// Waits until it is connected. Not needed before calls, which answer that the store is unavailable until then.
     pub async fn connected(&self, patience: Duration) -> StoreResult<()> {
         self.link.wait(patience).await.map(drop)
-    }
-
-    /// At which consistency rows are written now.
-    pub fn write_consistency(&self) -> WriteConsistency {
-        WriteConsistency::from_code(self.write_consistency.load(Ordering::Acquire))
-    }
-
-    /// Changes the consistency of writes that begin from now on.
-    pub fn set_write_consistency(&self, consistency: WriteConsistency) {
-        self.write_consistency.store(consistency as u8, Ordering::Release);
     }
 
     /// What each node says of itself. A node that does not answer is there, without figures.
@@ -82,7 +67,12 @@ async fn bounded<T>(what: &str, call: impl Future<Output = StoreResult<T>>) -> S
 impl Messages for CassandraMessages {
     async fn write(&self, rows: &[StoredMessage]) -> StoreResult<()> {
         let linked: Arc<Linked> = self.link.now()?;
-        bounded("writing", write::write(&linked, rows, self.write_consistency())).await
+        bounded("writing", write::write(&linked, rows, WriteConsistency::LocalQuorum)).await
+    }
+
+    async fn write_one(&self, rows: &[StoredMessage]) -> StoreResult<()> {
+        let linked: Arc<Linked> = self.link.now()?;
+        bounded("writing", write::write(&linked, rows, WriteConsistency::One)).await
     }
 
     async fn read(

@@ -31,19 +31,14 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// How many replicas must have a write before it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum WriteConsistency {
+pub(super) enum WriteConsistency {
     /// Most of those in the local datacenter.
-    LocalQuorum = 0,
+    LocalQuorum,
     /// Any one. Only while the commit pointer stands still, see the design.
-    One = 1,
+    One,
 }
 
 impl WriteConsistency {
-    pub(super) fn from_code(code: u8) -> Self {
-        if code == Self::One as u8 { Self::One } else { Self::LocalQuorum }
-    }
-
     pub(super) fn of_driver(self) -> Consistency {
         match self {
             Self::LocalQuorum => Consistency::LocalQuorum,
@@ -78,8 +73,6 @@ pub struct CassandraOptions {
     pub keyspace: String,
     /// Replicas of each row (in the local datacenter, when there is one), for a keyspace that is created.
     pub replication: u32,
-    /// At which consistency rows are written at first.
-    pub write_consistency: WriteConsistency,
     /// `None` when the cluster asks for none.
     pub credentials: Option<Credentials>,
 }

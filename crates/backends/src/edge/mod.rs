@@ -1,7 +1,7 @@
 //! Edges: what stands between a node and one of its stores.
 //!
-//! Every call of a store passes its [`Edge`]. In production that is a [`Dependency`], which knows whether the store
-//! answers; in simulations it is the weather.
+//! Every call of a store passes its [`Edge`]. That is a [`Dependency`], which knows whether the store answers and has a
+//! breaker; in simulations it is the weather.
 
 mod dependency;
 
@@ -14,7 +14,7 @@ use protocol::frames::Kind;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-pub use dependency::{Dependencies, Dependency};
+pub use dependency::{CallFault, Dependencies, Dependency, EdgeStatus};
 
 use crate::port::{
     Added, Appending, Beat, Consumer, ConsumerEvent, Conversation, Created, Directory, Entry, GatewayLease, Head, Log,
@@ -116,6 +116,7 @@ impl<E: Edge> Consumer for BehindConsumer<E> {
 
 behind! { Messages:
     fn write(rows: &[StoredMessage]) -> ();
+    fn write_one(rows: &[StoredMessage]) -> ();
     fn read(conversation: &ConversationId, first: u64, last: u64, limit: usize) -> Vec<StoredMessage>;
     fn head(conversation: &ConversationId) -> Option<Head>;
     fn keys_since(conversation: &ConversationId, since_ms: u64) -> Vec<KeyRow>;

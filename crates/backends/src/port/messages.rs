@@ -45,6 +45,12 @@ pub trait Messages: Send + Sync + 'static {
     /// Writes rows and their keys; they are durable when it returns (I6).
     async fn write(&self, rows: &[StoredMessage]) -> StoreResult<()>;
 
+    /// Writes rows at consistency ONE: on some replica when it returns. Only an operator's downgrade asks for it
+    /// (failure mode 4), and the rows are written again at quorum afterwards. With one replica it is [`Self::write`].
+    async fn write_one(&self, rows: &[StoredMessage]) -> StoreResult<()> {
+        self.write(rows).await
+    }
+
     /// Rows with numbers in `first..=last`, ascending, at most `limit`.
     async fn read(
         &self,

@@ -1,5 +1,6 @@
 //! What services in processes of their own have in common: settings, certificates, the stores of production.
 
+pub mod fate;
 mod program;
 mod settings;
 mod stores;
@@ -7,4 +8,4 @@ pub mod tls;
 
 pub use program::{Program, Refusal};
 pub use settings::{Faults, Setting, Settings};
-pub use stores::{STORES, Stores};
+pub use stores::STORES;

@@ -12,12 +12,12 @@ use super::{
     settings::{Setting, Settings},
 };
 use crate::{
-    Clock,
-    cassandra::{CassandraMessages, CassandraOptions, Credentials, WriteConsistency},
-    edge::{Behind, Dependencies, Dependency},
+    Clock, Products, Stores,
+    cassandra::{CassandraMessages, CassandraOptions, Credentials},
+    edge::Dependencies,
     kafka::{KafkaLog, KafkaOptions},
     mysql::{MysqlDirectory, MysqlOptions},
-    port::{Directory, Lane, Log, Messages, Presence, Recent, Registry, StoreError, Topic},
+    port::{Lane, StoreError, Topic},
     redis::{RedisOptions, RedisPresence, RedisRecent, RedisRegistry},
 };
 
@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const MYSQL_CONNECTIONS: u32 = 8;
 /// Between two questions to each store.
 const PROBE: Duration = Duration::from_secs(2);
+
+const PRODUCTS: Products = Products { log: "kafka", messages: "cassandra", memory: "redis", directory: "mysql" };
 
 /// Where the stores are.
 pub const STORES: &[Setting] = &[
@@ -47,25 +49,6 @@ pub const STORES: &[Setting] = &[
     Setting::new::<String>("mysql.url", None, "mysql://user:password@host:port/database"),
 ];
 
-/// The stores.
-#[derive(Clone)]
-pub struct Stores {
-    /// Intake and sequenced.
-    pub log: Arc<dyn Log>,
-    /// Stored messages.
-    pub messages: Arc<dyn Messages>,
-    /// Dedup cache, tails and versions.
-    pub recent: Arc<dyn Recent>,
-    /// Sessions and leases.
-    pub registry: Arc<dyn Registry>,
-    /// Who is online.
-    pub presence: Arc<dyn Presence>,
-    /// Conversations and members.
-    pub directory: Arc<dyn Directory>,
-    /// Which of them answer.
-    pub dependencies: Dependencies,
-}
-
 impl Stores {
     /// Connects. Waits for Kafka until `stop`; the others connect by themselves.
     pub async fn connect(settings: &Settings, clock: Clock, stop: &CancellationToken) -> Result<Option<Self>, Refusal> {
@@ -79,10 +62,9 @@ impl Stores {
             local_datacenter: settings.get_if_set("cassandra.datacenter"),
             keyspace: fleet.replace(['-', '.'], "_"),
             replication: settings.get("cassandra.replication"),
-            write_consistency: WriteConsistency::LocalQuorum,
             credentials: credentials(settings)?,
         };
-        let watched = Self::watched(Self {
+        let stores = Self {
             log: Arc::new(log),
             messages: Arc::new(CassandraMessages::connect(cassandra).map_err(refused)?),
             recent: Arc::new(RedisRecent::new(&redis("redis.dedup")).map_err(refused)?),
@@ -90,24 +72,8 @@ impl Stores {
             presence: Arc::new(RedisPresence::new(&redis("redis.presence"), clock).map_err(refused)?),
             directory: Arc::new(MysqlDirectory::connect(&mysql).map_err(refused)?),
             dependencies: Dependencies::default(),
-        });
-        Ok(Some(watched))
-    }
-
-    /// Puts each store behind an edge that knows whether it answers.
-    fn watched(stores: Self) -> Self {
-        let names = ["kafka", "cassandra", "redis for dedup", "redis registry", "redis for presence", "mysql"];
-        let [log, messages, recent, registry, presence, directory] = names.map(Dependency::new);
-        let all = [&log, &messages, &recent, &registry, &presence, &directory].map(Clone::clone);
-        Self {
-            log: Behind::new(stores.log, log),
-            messages: Behind::new(stores.messages, messages),
-            recent: Behind::new(stores.recent, recent),
-            registry: Behind::new(stores.registry, registry),
-            presence: Behind::new(stores.presence, presence),
-            directory: Behind::new(stores.directory, directory),
-            dependencies: Dependencies(all.to_vec()),
-        }
+        };
+        Ok(Some(stores.watched(PRODUCTS)))
     }
 
     /// Asks each store something now and then, until `stop`: one that nobody calls would not be known to be down, nor

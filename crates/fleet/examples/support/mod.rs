@@ -35,7 +35,7 @@ pub(crate) struct Crowd {
 /// A fleet with one gateway in a temporary directory.
 pub(crate) async fn fleet(limits: Limits) -> Result<LocalFleet, Failure> {
     let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Ok(LocalFleet::start(FleetOptions { gateways: 1, bind, port: 0, data: None, limits }).await?)
+    Ok(LocalFleet::start(FleetOptions { gateways: 1, bind, port: 0, data: None, allow_faults: false, limits }).await?)
 }
 
 /// A token of a user or a back end.

@@ -19,7 +19,7 @@ use protocol::{
     node::{ControlFrame, NodeFrame},
 };
 use tokio_util::sync::CancellationToken;
-use workers::{Role, Worker, WorkerConfig, WorkerNode};
+use workers::{Worker, WorkerConfig, WorkerNode};
 
 use super::{
     directory::SimDirectory,
@@ -122,7 +122,7 @@ impl World {
         let mut config = GatewayConfig::new(node_id(name), self.incarnation, name.to_owned(), seed);
         config.planted = self.planted;
         let auth = Auth::new(&JwtKey::Hs256(JWT_SECRET.to_vec())).unwrap_or_else(|_| unreachable!("a secret is a key"));
-        let ports = gateway::Ports {
+        let ports = backends::Stores {
             log: self.log_port(&weather),
             messages: self.messages_port(&weather),
             recent: self.recent_port(&weather),
@@ -141,7 +141,8 @@ impl World {
     pub(super) fn start_worker(&mut self, name: &str) {
         let seed = self.next_seed();
         let weather = Weather::new(seed);
-        let config = WorkerConfig { node: node_id(name), roles: Role::ALL.to_vec(), planted: self.planted };
+        let config = WorkerConfig::new(node_id(name), self.incarnation, self.clock);
+        let config = WorkerConfig { planted: self.planted, ..config };
         self.net.up(name, &weather, None);
         let dial = SimDial { board: self.links.clone(), net: self.net.clone(), from: name.to_owned() };
         let ports = workers::Ports {
@@ -154,7 +155,7 @@ impl World {
             gateways: Arc::new(dial),
         };
         let worker = Worker::start(config, ports);
-        let agent = self.agent(name, Arc::new(WorkerNode::new(&worker, self.incarnation)), seed);
+        let agent = self.agent(name, Arc::new(WorkerNode::new(&worker)), seed);
         self.running.insert(name.to_owned(), Running { weather, agent, what: What::Worker(worker) });
     }
 

@@ -54,7 +54,7 @@ impl Draining {
 
     fn order(&self, drain: Option<DrainOrder>) {
         let node = GatewayNode { gateway: self.single.gateway.clone(), addresses: Addresses::default() };
-        node.apply(&Desired { version: 1, drain }).unwrap();
+        node.apply(&Desired { version: 1, drain, ..Desired::default() }).unwrap();
     }
 
     fn drain(&self, deadline_ms: u64) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backends::{
-    Clock,
+    Clock, Stores,
     port::{
         Added, Appending, Consumer, ConsumerEvent, Conversation, Created, Directory, Entry, Lane, Log, Membership,
         Removed, StoreResult, Topic,
@@ -13,7 +13,7 @@ use backends::{
 };
 use bytes::Bytes;
 use domain::{ConversationId, UserId};
-use gateway::{Limits, Ports};
+use gateway::Limits;
 use protocol::frames::Kind;
 use serde_json::json;
 use tokio::{io::DuplexStream, sync::watch, time::Duration};
@@ -172,7 +172,7 @@ struct Fleet {
 impl Fleet {
     async fn start() -> Self {
         let (log, members, membership) = (Stall::new(), Stall::new(), Stall::new());
-        let single = Single::start_on(Clock::System, None, Limits::default(), |ports| Ports {
+        let single = Single::start_on(Clock::System, None, Limits::default(), |ports| Stores {
             log: Arc::new(StallLog { log: ports.log, stall: log.clone() }),
             directory: Arc::new(StallDirectory {
                 directory: ports.directory,

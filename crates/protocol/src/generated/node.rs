@@ -159,6 +159,45 @@ pub struct Report {
     pub overrides: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "14")]
     pub figures: ::core::option::Option<Figures>,
+    /// The partitions that a worker stores, and where it stands in each.
+    #[prost(message, repeated, tag = "15")]
+    pub positions: ::prost::alloc::vec::Vec<Position>,
+    /// The message store's own nodes, as this worker sees them.
+    #[prost(message, repeated, tag = "16")]
+    pub store_nodes: ::prost::alloc::vec::Vec<StoreNode>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreNode {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub up: bool,
+    #[prost(uint64, tag = "3")]
+    pub pending_compactions: u64,
+    /// Of the node's own writes, ms; 0 when it does not tell.
+    #[prost(uint64, tag = "4")]
+    pub write_p99_ms: u64,
+}
+/// A partition of `sequenced`, as its persister stands in it. Offsets are those of the next record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Position {
+    #[prost(string, tag = "1")]
+    pub lane: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    #[prost(uint64, tag = "3")]
+    pub read: u64,
+    /// The commit pointer: everything below is stored at quorum.
+    #[prost(uint64, tag = "4")]
+    pub committed: u64,
+    #[prost(uint64, tag = "5")]
+    pub end: u64,
+    /// The override by which rows from `committed` on were written at ONE and are not written again yet.
+    #[prost(string, tag = "6")]
+    pub window: ::prost::alloc::string::String,
+    /// While such a window is written again: the next record to write. 0: it is not.
+    #[prost(uint64, tag = "7")]
+    pub rewriting: u64,
 }
 /// An edge to a store or service, and its breaker. Counts and p99 are of the last 10 s.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -236,6 +275,11 @@ pub struct Figures {
     /// From read to accepted (gateways), ms.
     #[prost(uint64, tag = "19")]
     pub accept_p99_ms: u64,
+    /// Writes at LOCAL_QUORUM among those at ONE, to see whether quorum is healthy again.
+    #[prost(uint64, tag = "20")]
+    pub canaries_ok_total: u64,
+    #[prost(uint64, tag = "21")]
+    pub canaries_failed_total: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainReport {

@@ -44,7 +44,14 @@ static FLEET: LazyLock<(tokio::runtime::Runtime, LocalFleet)> = LazyLock::new(||
 });
 
 pub(crate) fn options(gateways: usize, data: Option<PathBuf>) -> FleetOptions {
-    FleetOptions { gateways, bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0, data, limits: gateway::Limits::default() }
+    FleetOptions {
+        gateways,
+        bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 0,
+        data,
+        allow_faults: false,
+        limits: gateway::Limits::default(),
+    }
 }
 
 /// The fleet.

@@ -6,14 +6,14 @@ use std::{
 };
 
 use backends::{
-    Clock,
+    Clock, Stores,
     edge::Dependencies,
     embedded::{Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
     port::{Conversation, Created, Registry as _},
     stream::Switchboard,
 };
-use domain::{ConversationId, NodeId, Planted, UserId};
-use gateway::{Auth, Gateway, GatewayConfig, JwtKey, Limits, Ports};
+use domain::{ConversationId, NodeId, UserId};
+use gateway::{Auth, Gateway, GatewayConfig, JwtKey, Limits};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use protocol::{
     frames::Kind,
@@ -35,7 +35,7 @@ const SECRET: &[u8] = b"the secret of a single gateway";
 pub(crate) struct Single {
     pub(crate) gateway: Gateway,
     pub(crate) clock: Clock,
-    pub(crate) ports: Ports,
+    pub(crate) ports: Stores,
     /// Where a worker would dial it.
     pub(crate) links: Switchboard<WorkerFrame, GatewayFrame>,
     _dir: tempfile::TempDir,
@@ -51,12 +51,12 @@ impl Single {
         clock: Clock,
         key: Option<JwtKey>,
         limits: Limits,
-        between: impl FnOnce(Ports) -> Ports,
+        between: impl FnOnce(Stores) -> Stores,
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(&dir.path().join("log"), DiskOptions { partitions: 1, was_clean: true }).unwrap();
         let registry = Arc::new(MemoryRegistry::default());
-        let ports = Ports {
+        let ports = Stores {
             log: Arc::new(GroupLog::new(disk.clone())),
             messages: disk,
             recent: Arc::new(MemoryRecent::new(clock)),
@@ -83,17 +83,8 @@ impl Single {
 
     /// A worker on the same stores.
     pub(crate) fn worker(&self, roles: Vec<Role>) -> Worker {
-        let config = WorkerConfig { node: NodeId::parse("worker").unwrap(), roles, planted: Planted::default() };
-        let ports = self.ports.clone();
-        let ports = workers::Ports {
-            log: ports.log,
-            messages: ports.messages,
-            recent: ports.recent,
-            registry: ports.registry,
-            directory: ports.directory,
-            dependencies: ports.dependencies,
-            gateways: Arc::new(self.links.clone()),
-        };
+        let config = WorkerConfig { roles, ..WorkerConfig::new(NodeId::parse("worker").unwrap(), 1, self.clock) };
+        let ports = workers::Ports::new(self.ports.clone(), Arc::new(self.links.clone()));
         Worker::start(config, ports)
     }
 

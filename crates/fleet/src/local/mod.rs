@@ -1,5 +1,8 @@
 //! Gateways, a worker and a control plane in one process, on real sockets and the embedded stores.
 
+mod nodes;
+mod open;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,30 +13,28 @@ use std::{
 use backends::{
     Clock,
     edge::Dependencies,
-    embedded::{
-        DataDir, DataDirError, Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry,
-        SqliteDirectory,
-    },
-    node::{Node, run_node},
+    embedded::{DataDir, DataDirError, Disk, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
+    levers::LeverRules,
     port::StoreError,
     stream::Switchboard,
 };
-use control_plane::{AppError, ControlPlane, ControlPlaneConfig, store::SqliteStore};
-use domain::NodeId;
-use gateway::{Addresses, Auth, Gateway, GatewayConfig, GatewayNode, JwtKey, Limits};
+use control_plane::{AppError, ControlPlane, ControlPlaneConfig};
+use gateway::{Gateway, Limits};
+use parking_lot::Mutex;
 use protocol::{
     link::{GatewayFrame, WorkerFrame},
     node::{ControlFrame, NodeFrame},
 };
-use tokio::time::{Duration, Instant, sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Duration, Instant, sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use workers::{Role, Worker, WorkerConfig, WorkerNode};
 
+use self::{nodes::Ground, open::open};
 use crate::{ListenError, Secrets, listen::listen};
 
-/// Partitions of each topic of a new data directory. More would make smaller batches; fewer would let one busy
-/// conversation hold up more of the others.
-const PARTITIONS: u32 = 8;
 /// A fleet that is not ready by then has failed to start.
 const READY_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two looks.
@@ -53,6 +54,8 @@ pub struct FleetOptions {
     pub port: u16,
     /// Where to keep everything. `None`: in a temporary directory that goes with the fleet.
     pub data: Option<PathBuf>,
+    /// Faults may be injected.
+    pub allow_faults: bool,
     /// What each gateway takes; the number of connections is lowered to what the process may open.
     pub limits: Limits,
 }
@@ -91,7 +94,7 @@ pub struct RunningGateway {
     pub id: String,
     /// Where clients connect.
     pub address: SocketAddr,
-    gateway: Gateway,
+    life: Arc<Mutex<Gateway>>,
 }
 
 impl RunningGateway {
@@ -105,14 +108,9 @@ impl RunningGateway {
         format!("http://{}", self.address)
     }
 
-    /// The gateway itself.
-    pub fn gateway(&self) -> &Gateway {
-        &self.gateway
-    }
-
-    /// Why it may not take clients, but for a drain that somebody ordered before a restart.
-    fn trouble(&self) -> Option<&'static str> {
-        self.gateway.readiness().err().filter(|why| *why != "draining")
+    /// The gateway itself, in its present life.
+    pub fn gateway(&self) -> Gateway {
+        self.life.lock().clone()
     }
 }
 
@@ -129,48 +127,15 @@ pub struct LocalFleet {
     /// Files that the process may open.
     pub open_files: u64,
     control: ControlPlane,
-    worker: Worker,
     disk: Arc<Disk>,
     directory: SqliteDirectory,
     data: DataDir,
     /// Removed when dropped.
     temporary: Option<tempfile::TempDir>,
-    stop: CancellationToken,
-    nodes: TaskTracker,
-}
-
-/// What is opened before anything runs.
-struct Stores {
-    data: DataDir,
-    temporary: Option<tempfile::TempDir>,
-    disk: Arc<Disk>,
-    directory: SqliteDirectory,
-    control: SqliteStore,
-    secrets: Secrets,
-}
-
-async fn open(options: &FleetOptions) -> Result<Stores, FleetError> {
-    let (path, temporary) = match &options.data {
-        Some(path) => (path.clone(), None),
-        None => {
-            let made = tempfile::Builder::new().prefix("chatfleet-").tempdir();
-            let dir = made.map_err(|source| FleetError::Io { what: "make a temporary directory", source })?;
-            (dir.path().join("data"), Some(dir))
-        }
-    };
-    let data = DataDir::open(&path)?;
-    let disk_options = DiskOptions { partitions: PARTITIONS, was_clean: data.was_clean() };
-    let log_path = data.join("log");
-    let opened = tokio::task::spawn_blocking(move || Disk::open(&log_path, disk_options)).await;
-    let disk = opened.map_err(|error| StoreError::corrupt("data directory", error))??;
-    let directory = SqliteDirectory::open(&data.join("directory.sqlite")).await?;
-    let control = SqliteStore::open(&data.join("control.sqlite")).await;
-    let control = control.map_err(|error| StoreError::corrupt("control-plane store", error))?;
-    let secrets = Secrets::load_or_make(&data.join("secrets.json")).map_err(|source| match source.kind() {
-        io::ErrorKind::InvalidData => StoreError::corrupt("secrets.json", source).into(),
-        _ => FleetError::Io { what: "read secrets.json of the data directory", source },
-    })?;
-    Ok(Stores { data, temporary, disk, directory, control, secrets })
+    gateways_stop: CancellationToken,
+    worker_stop: CancellationToken,
+    kept: TaskTracker,
+    worker: JoinHandle<()>,
 }
 
 /// Raises the soft limit of open files to the hard one; returns it, and how many connections each gateway may take.
@@ -195,54 +160,62 @@ impl LocalFleet {
         let stores = open(&options).await?;
         let (open_files, capacity) = capacity(&options);
         let clock = Clock::System;
-        let incarnation = clock.now_ms();
         let (links, nodes) =
             (Switchboard::<WorkerFrame, GatewayFrame>::default(), Switchboard::<NodeFrame, ControlFrame>::default());
 
         let local = |source| FleetError::Io { what: "read a local address", source };
         let control_address = dialable(control_listener.local_addr().map_err(local)?);
-        let config = ControlPlaneConfig { admin_token: stores.secrets.admin_token.clone(), clock, seed: incarnation };
+        let config =
+            ControlPlaneConfig { admin_token: stores.secrets.admin_token.clone(), clock, seed: clock.now_ms() };
         let control = ControlPlane::start(config, Arc::new(stores.control), nodes.listen(CONTROL)).await?;
         control.serve(control_listener).map_err(local)?;
 
-        let log = Arc::new(GroupLog::new(stores.disk.clone()));
-        let ports = Ports {
-            log,
-            messages: stores.disk.clone(),
-            recent: Arc::new(MemoryRecent::new(clock)),
-            registry: Arc::new(MemoryRegistry::default()),
-            presence: Arc::new(MemoryPresence::new(clock)),
-            directory: Arc::new(stores.directory.clone()),
-        };
-        let worker = ports.worker("worker-1", links.clone());
-        let agents = Agents {
-            dial: Arc::new(nodes),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            seed: incarnation,
-        };
-        agents.spawn(Arc::new(WorkerNode::new(&worker, incarnation)), Some(stores.data.join("worker-1.desired")));
+        let ground = Arc::new(Ground {
+            stores: backends::Stores {
+                log: Arc::new(GroupLog::new(stores.disk.clone())),
+                messages: stores.disk.clone(),
+                recent: Arc::new(MemoryRecent::new(clock)),
+                registry: Arc::new(MemoryRegistry::default()),
+                presence: Arc::new(MemoryPresence::new(clock)),
+                directory: Arc::new(stores.directory.clone()),
+                dependencies: Dependencies::default(),
+            },
+            links,
+            control_plane: Arc::new(nodes),
+            data: stores.data.join(""),
+            jwt_secret: stores.secrets.jwt_secret.clone(),
+            limits: Limits { connections: capacity, ..options.limits },
+            levers: LeverRules { faults: options.allow_faults, is_process: false },
+            clock,
+        });
+        let (gateways_stop, worker_stop) = (CancellationToken::new(), CancellationToken::new());
+        let kept = TaskTracker::new();
+        let worker = ground.worker("worker-1");
         let mut gateways = Vec::new();
         for (n, listener) in listeners.iter().enumerate() {
             let id = format!("gw-{}", n + 1);
-            let limits = Limits { connections: capacity, ..options.limits };
             let address = dialable(listener.local_addr().map_err(local)?);
-            let gateway = ports.gateway(&id, incarnation, limits, &stores.secrets, &links);
-            gateways.push(RunningGateway { id, address, gateway });
+            let life = Arc::new(Mutex::new(ground.gateway(&id)));
+            gateways.push(RunningGateway { id, address, life });
         }
         // They report only when they have what they need: a first report with a trouble that is over would be shown
         // for a second.
-        until(|| gateways.iter().find_map(|one| one.trouble())).await?;
-        for one in &gateways {
-            let addresses = Addresses { client_url: one.ws(), http_url: one.http() };
-            let state_file = stores.data.join(&format!("{}.desired", one.id));
-            agents.spawn(Arc::new(GatewayNode { gateway: one.gateway.clone(), addresses }), Some(state_file));
+        until(|| gateways.iter().find_map(|one| nodes::trouble(&one.gateway()))).await?;
+        let worker = tokio::spawn(ground.clone().keep_worker(worker, worker_stop.clone()));
+        let mut doors = Vec::new();
+        for (one, listener) in gateways.iter().zip(listeners) {
+            let (door, opened) = oneshot::channel();
+            let slot = nodes::Slot { id: one.id.clone(), address: one.address, life: one.life.clone() };
+            kept.spawn(ground.clone().keep_gateway(slot, listener, opened, gateways_stop.clone()));
+            doors.push(door);
         }
+        kept.close();
         let nodes = gateways.len() + 1;
         until(|| (control.nodes().len() < nodes).then_some("the control plane does not know all nodes")).await?;
         // Last, so that one that was drained before a restart takes nobody in between.
-        for (one, listener) in gateways.iter().zip(listeners) {
-            one.gateway.serve(listener);
+        for door in doors {
+            // Its keeper waits for it, or the fleet is gone.
+            let _ = door.send(());
         }
         Ok(Self {
             gateways,
@@ -251,13 +224,14 @@ impl LocalFleet {
             capacity,
             open_files,
             control,
-            worker,
             disk: stores.disk,
             directory: stores.directory,
             data: stores.data,
             temporary: stores.temporary,
-            stop: agents.stop,
-            nodes: agents.tasks,
+            gateways_stop,
+            worker_stop,
+            kept,
+            worker,
         })
     }
 
@@ -268,11 +242,10 @@ impl LocalFleet {
 
     /// Closes every connection, finishes what was accepted, and marks the stop as an orderly one.
     pub async fn shutdown(self) {
-        self.stop.cancel();
-        self.nodes.close();
-        self.nodes.wait().await;
-        futures_util::future::join_all(self.gateways.iter().map(|one| one.gateway.shutdown())).await;
-        self.worker.shutdown().await;
+        self.gateways_stop.cancel();
+        self.kept.wait().await;
+        self.worker_stop.cancel();
+        let _ = self.worker.await;
         self.control.shutdown().await;
         self.directory.close().await;
         let disk = self.disk;
@@ -283,16 +256,6 @@ impl LocalFleet {
         }
         drop(self.temporary);
     }
-}
-
-/// The stores as the nodes share them.
-struct Ports {
-    log: Arc<GroupLog<Disk>>,
-    messages: Arc<Disk>,
-    recent: Arc<MemoryRecent>,
-    registry: Arc<MemoryRegistry>,
-    presence: Arc<MemoryPresence>,
-    directory: Arc<SqliteDirectory>,
 }
 
 /// Where to reach a listener from this machine: one that listens everywhere is reached over loopback.
@@ -315,64 +278,4 @@ async fn until(in_the_way: impl Fn() -> Option<&'static str>) -> Result<(), Flee
         sleep(READY_POLL).await;
     }
     Ok(())
-}
-
-fn node_id(name: &str) -> NodeId {
-    NodeId::parse(name).unwrap_or_else(|_| unreachable!("names of local nodes are valid"))
-}
-
-impl Ports {
-    fn worker(&self, name: &str, links: Switchboard<WorkerFrame, GatewayFrame>) -> Worker {
-        let config =
-            WorkerConfig { node: node_id(name), roles: Role::ALL.to_vec(), planted: domain::Planted::default() };
-        let ports = workers::Ports {
-            log: self.log.clone(),
-            messages: self.messages.clone(),
-            recent: self.recent.clone(),
-            registry: self.registry.clone(),
-            directory: self.directory.clone(),
-            dependencies: Dependencies::default(),
-            gateways: Arc::new(links),
-        };
-        Worker::start(config, ports)
-    }
-
-    fn gateway(
-        &self,
-        name: &str,
-        incarnation: u64,
-        limits: Limits,
-        secrets: &Secrets,
-        links: &Switchboard<WorkerFrame, GatewayFrame>,
-    ) -> Gateway {
-        let mut config = GatewayConfig::new(node_id(name), incarnation, name.to_owned(), incarnation);
-        config.limits = limits;
-        let auth = Auth::new(&JwtKey::Hs256(secrets.jwt_secret.clone().into_bytes()))
-            .unwrap_or_else(|_| unreachable!("a shared secret is always a key"));
-        let ports = gateway::Ports {
-            log: self.log.clone(),
-            messages: self.messages.clone(),
-            recent: self.recent.clone(),
-            registry: self.registry.clone(),
-            presence: self.presence.clone(),
-            directory: self.directory.clone(),
-            dependencies: Dependencies::default(),
-        };
-        Gateway::start(config, Clock::System, auth, ports, links.listen(name))
-    }
-}
-
-/// The nodes' streams to the control plane.
-struct Agents {
-    dial: Arc<Switchboard<NodeFrame, ControlFrame>>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-    seed: u64,
-}
-
-impl Agents {
-    fn spawn(&self, node: Arc<dyn Node>, state_file: Option<PathBuf>) {
-        let agent = run_node(node, self.dial.clone(), CONTROL.to_owned(), state_file, self.seed, self.stop.clone());
-        self.tasks.spawn(agent);
-    }
 }

@@ -1,11 +1,14 @@
 //! Group fan-out: `sequenced.group` to the gateways of members, fair between conversations (failure mode 6).
 
+mod batches;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use backends::port::{Consumer, ConsumerEvent, Entry, Lane, StoreResult, StoredMessage, Topic};
 use domain::{ConversationId, FairQueue};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use self::batches::Batches;
 use crate::{
     delivery::{Ticket, Unacked, reap},
     record::decode_sequenced,
@@ -44,7 +47,7 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
     let topic = Topic::Sequenced(Lane::Group);
     let log = &shared.ports.log;
     let mut consumer = log.join(GROUP, topic, shared.config.node.as_str()).await?;
-    let mut unacked = Partitions::new();
+    let (mut unacked, mut batched) = (Partitions::new(), Batches::default());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -52,6 +55,11 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
         let event = tokio::select! {
             biased;
             _ = tick.tick() => {
+                for due in batched.due(&shared.levers.now()) {
+                    let ticket = shared.deliverer.messages(Lane::Group, &due.messages, &shared.stop).await;
+                    batched.sent(ticket, due.waits);
+                }
+                batched.reap();
                 commit(consumer.as_mut(), &mut unacked).await;
                 continue;
             }
@@ -67,7 +75,9 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
             }
             ConsumerEvent::Records { partition, entries } => {
                 let next = entries.last().map_or(0, |entry| entry.offset + 1);
-                let ticket = deliver(shared, &entries).await;
+                shared.stats.fanning_out(entries.len() + batched.len());
+                let ticket = deliver(shared, &entries, &mut batched).await;
+                shared.stats.fanning_out(batched.len());
                 let batches = unacked.entry(partition).or_default();
                 batches.push_back((next, ticket));
                 reap(batches);
@@ -77,10 +87,13 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
 }
 
 /// Delivers a batch, conversations taking turns.
-async fn deliver(shared: &Shared, entries: &[Entry]) -> Ticket {
+async fn deliver(shared: &Shared, entries: &[Entry], batched: &mut Batches) -> Ticket {
+    let in_force = shared.levers.now();
+    let mut ticket = Ticket::default();
     let mut queue: FairQueue<ConversationId, StoredMessage> = FairQueue::default();
     for entry in entries {
         match decode_sequenced(entry) {
+            Ok(message) if batched.takes(&in_force, &message.conversation) => ticket.add(batched.hold(message)),
             Ok(message) => queue.push(message.conversation.clone(), message),
             Err(error) => {
                 WorkerStats::add(&shared.deliverer.stats().unreadable, 1);
@@ -88,11 +101,14 @@ async fn deliver(shared: &Shared, entries: &[Entry]) -> Ticket {
             }
         }
     }
-    let mut ticket = Ticket::default();
     while !queue.is_empty() {
         let turn: Vec<StoredMessage> =
             std::iter::from_fn(|| queue.pop()).take(TURN).map(|(_, message)| message).collect();
         ticket.join(shared.deliverer.messages(Lane::Group, &turn, &shared.stop).await);
+        let now_ms = shared.config.clock.now_ms();
+        for message in &turn {
+            shared.stats.delivered(Lane::Group, now_ms.saturating_sub(message.sent_at_ms));
+        }
     }
     ticket
 }

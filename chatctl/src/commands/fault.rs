@@ -1,0 +1,142 @@
+//! `chatctl fault`.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use clap_complete::ArgValueCompleter;
+use protocol::admin::{CreateOverride, Lever};
+
+use super::overrides;
+use crate::{complete, duration::parse_duration, error::CommandError, session::Session};
+
+/// Inject faults into nodes that run with --allow-faults, end them
+#[derive(Debug, Subcommand)]
+pub enum Args {
+    /// List faults in force
+    List {
+        /// Also those that are over
+        #[arg(long)]
+        all: bool,
+    },
+    /// Inject a fault; it ends by itself
+    Inject(Inject),
+    /// End faults before their time
+    Clear {
+        /// The fault [default: all of them]
+        #[arg(add = ArgValueCompleter::new(complete::overrides))]
+        id: Option<String>,
+    },
+}
+
+/// What `inject` takes.
+#[derive(Debug, clap::Args)]
+pub struct Inject {
+    /// What goes wrong
+    #[command(subcommand)]
+    fault: Fault,
+    /// Where: `fleet`, or a node
+    #[arg(long, default_value = "fleet", global = true, add = ArgValueCompleter::new(complete::scopes))]
+    scope: String,
+    /// For how long
+    #[arg(long = "for", global = true, value_parser = parse_duration, value_name = "TIME")]
+    lasts: Option<Duration>,
+}
+
+/// The faults.
+#[derive(Debug, Subcommand)]
+enum Fault {
+    /// A node dies at once and stays away as long as the fault lasts
+    Kill,
+    /// A node stands still
+    Pause,
+    /// Calls of a store take longer
+    StoreLatency {
+        /// The store: log, messages, dedup, registry, presence, directory
+        store: String,
+        /// How much longer
+        #[arg(value_parser = parse_duration)]
+        latency: Duration,
+    },
+    /// Some calls of a store fail
+    StoreErrors {
+        /// The store: log, messages, dedup, registry, presence, directory
+        store: String,
+        /// How many of 100
+        percent: u8,
+    },
+    /// Gateways do not send some of their acks
+    DropAcks {
+        /// How many of 100
+        percent: u8,
+    },
+    /// Gateways do not send some deliveries
+    DropFrames {
+        /// How many of 100
+        percent: u8,
+    },
+    /// Gateways send deliveries later
+    DelayFrames {
+        /// How much later
+        #[arg(value_parser = parse_duration)]
+        delay: Duration,
+    },
+}
+
+impl Fault {
+    fn lever(self) -> Lever {
+        let ms = |time: Duration| time.as_millis() as u64;
+        match self {
+            Self::Kill => Lever::Kill,
+            Self::Pause => Lever::Pause,
+            Self::StoreLatency { store, latency } => Lever::StoreLatency { store, latency_ms: ms(latency) },
+            Self::StoreErrors { store, percent } => Lever::StoreErrors { store, percent },
+            Self::DropAcks { percent } => Lever::DropAcks { percent },
+            Self::DropFrames { percent } => Lever::DropFrames { percent },
+            Self::DelayFrames { delay } => Lever::DelayFrames { delay_ms: ms(delay) },
+        }
+    }
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
+    let api = session.api()?;
+    match args {
+        Args::List { all } => {
+            session
+                .ui
+                .repeat(async || {
+                    let mut faults = api.overrides(all).await?;
+                    faults.retain(|one| one.lever.is_fault());
+                    session.ui.list(&faults)
+                })
+                .await
+        }
+        Args::Inject(Inject { fault, scope, lasts }) => {
+            let Some(lasts) = lasts else {
+                return Err(CommandError::usage("a fault needs --for TIME: it must end by itself"));
+            };
+            let request = CreateOverride {
+                lever: fault.lever(),
+                scope,
+                for_ms: lasts.as_millis() as u64,
+                reason: session.global.reason.clone(),
+                dry_run: false,
+            };
+            overrides::create(session, request).await
+        }
+        Args::Clear { id } => {
+            let mut ended = Vec::new();
+            for one in api.overrides(false).await? {
+                if one.lever.is_fault() && id.as_ref().is_none_or(|id| *id == one.id) {
+                    ended.push(api.override_end(&one.id, &session.global.reason).await?);
+                }
+            }
+            match (&id, ended.is_empty()) {
+                (Some(id), true) => {
+                    Err(CommandError::new(crate::error::Kind::NotFound, format!("no fault {id} is in force"))
+                        .hint("chatctl fault list shows those that are"))
+                }
+                _ => session.ui.list(&ended),
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The persister: `sequenced` into the message store, and the commit pointer behind it.
+//!
+//! An offset is committed only when everything below it is stored at quorum (I6). While an override downgrades
+//! consistency to ONE the pointer stands still; when that is over the window is written again at quorum, checked, and
+//! only then committed ([`window`]). Rows are idempotent, so what was stored and not committed is stored again. What
+//! lags is catch-up, never delivery.
+
+mod window;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use backends::port::{Consumer, ConsumerEvent, Entry, Lane, StoreResult, StoredMessage, Topic};
+use protocol::node;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use self::window::{Window, write_again};
+use crate::{
+    record::decode_sequenced,
+    worker::{Shared, WorkerStats},
+};
+
+/// The consumer group whose commit is the commit pointer.
+pub(crate) const GROUP: &str = "persister";
+/// Between attempts while the store does not answer.
+const RETRY: Duration = Duration::from_millis(200);
+/// Between two looks at where each partition ends.
+const LOOK: Duration = Duration::from_secs(2);
+/// The log may take so long to say where a partition ends.
+const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+/// Of so many batches at ONE, one is written at quorum: it tells when quorum is healthy again.
+const CANARY_EVERY: u64 = 100;
+
+/// Where the persister stands in one partition. Offsets are those of the next record.
+#[derive(Debug, Clone, Default)]
+struct Stand {
+    read: u64,
+    committed: u64,
+    end: u64,
+    /// What was written at ONE and is not written again yet.
+    window: Option<Window>,
+}
+
+type Stands = BTreeMap<u32, Stand>;
+
+/// Stores a lane until the worker stops.
+pub(crate) async fn run(shared: Shared, lane: Lane) {
+    let stop = shared.stop.clone();
+    while !stop.is_cancelled() {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            Err(error) = persist(&shared, lane) => {
+                tracing::warn!(%error, lane = lane.as_str(), "the persister lost its log; it will join again");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn persist(shared: &Shared, lane: Lane) -> StoreResult<()> {
+    let topic = Topic::Sequenced(lane);
+    let log = &shared.ports.log;
+    let mut consumer = log.join(GROUP, topic, shared.config.node.as_str()).await?;
+    let mut stands = Stands::new();
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let rewriting = stands.iter().find(|(_, stand)| stand.is_rewriting(shared)).map(|(partition, _)| *partition);
+        tokio::select! {
+            event = consumer.next() => match event? {
+                ConsumerEvent::Assigned { partition, .. } => {
+                    let from = log.committed(GROUP, topic, partition).await?.unwrap_or(0);
+                    stands.insert(partition, Stand { read: from, committed: from, end: from, window: None });
+                    consumer.start(partition, from);
+                }
+                // Whoever owns it now begins at the commit pointer: a window is written at quorum there.
+                ConsumerEvent::Revoked { partition } => drop(stands.remove(&partition)),
+                ConsumerEvent::Records { partition, entries } => {
+                    let stand = stands.entry(partition).or_default();
+                    store(shared, consumer.as_mut(), partition, stand, &entries).await;
+                }
+            },
+            _ = looks.tick() => look(shared, topic, &mut stands).await,
+            // One step at a time: new rows are stored in between.
+            () = std::future::ready(()), if rewriting.is_some() => {
+                let Some((partition, stand)) = rewriting.and_then(|it| Some((it, stands.get_mut(&it)?))) else { continue };
+                write_again(shared, consumer.as_mut(), topic, partition, stand).await;
+            }
+        }
+        shared.stats.stand(lane, stands.iter().map(|(partition, stand)| stand.to_wire(lane, *partition)).collect());
+    }
+}
+
+impl Stand {
+    /// True while there is a window of a downgrade that is over.
+    fn is_rewriting(&self, shared: &Shared) -> bool {
+        self.window.is_some() && shared.levers.now().consistency_one.is_none()
+    }
+
+    fn to_wire(&self, lane: Lane, partition: u32) -> node::Position {
+        node::Position {
+            lane: lane.as_str().to_owned(),
+            partition,
+            read: self.read,
+            committed: self.committed,
+            end: self.end.max(self.read),
+            window: self.window.as_ref().map(|window| window.by.clone()).unwrap_or_default(),
+            rewriting: self.window.as_ref().and_then(|window| window.next).unwrap_or_default(),
+        }
+    }
+}
+
+/// Learns where each partition ends: the lag.
+async fn look(shared: &Shared, topic: Topic, stands: &mut Stands) {
+    let ends = stands.keys().map(|partition| shared.ports.log.end(topic, *partition));
+    // A log that does not answer leaves the lag as it was; that it is down is said elsewhere.
+    let Ok(ends) = timeout(LOOK_DEADLINE, futures_util::future::join_all(ends)).await else { return };
+    for (stand, end) in stands.values_mut().zip(ends) {
+        stand.end = end.unwrap_or(stand.end);
+    }
+}
+
+async fn store(shared: &Shared, consumer: &mut dyn Consumer, partition: u32, stand: &mut Stand, entries: &[Entry]) {
+    let Some(next) = entries.last().map(|entry| entry.offset + 1) else { return };
+    let rows = rows(entries, &shared.stats);
+    shared.stats.storing(entries.first().map_or(0, |entry| entry.time_ms));
+    let downgrade = write(shared, partition, &rows).await;
+    shared.stats.storing(0);
+    WorkerStats::add(&shared.stats.stored, rows.len());
+    stand.read = next;
+    if let Some(by) = downgrade {
+        let next = stand.window.take().and_then(|window| window.next);
+        stand.window = Some(Window { by, next });
+    }
+    // What is below the window's end is not at quorum yet (I6).
+    if stand.window.is_none() {
+        commit(consumer, partition, stand, next).await;
+    }
+}
+
+async fn commit(consumer: &mut dyn Consumer, partition: u32, stand: &mut Stand, next: u64) {
+    match consumer.commit(&[(partition, next)]).await {
+        Ok(()) => stand.committed = next,
+        // The partition has another owner, or the log is away: the rows will be stored again.
+        Err(error) => tracing::debug!(%error, partition, "a commit was refused"),
+    }
+}
+
+/// Writes until the store has the rows. Returns the override by which they are at ONE only, if they are.
+async fn write(shared: &Shared, partition: u32, rows: &[StoredMessage]) -> Option<String> {
+    loop {
+        let one = shared.levers.now().consistency_one.clone();
+        let is_canary = shared.stats.batches_at_one(one.is_some()) % CANARY_EVERY == 1;
+        let began = Instant::now();
+        let mut outcome = match &one {
+            None => shared.ports.messages.write(rows).await,
+            Some(_) if is_canary => shared.ports.messages.write(rows).await,
+            Some(_) => shared.ports.messages.write_one(rows).await,
+        };
+        if one.is_some() && is_canary {
+            shared.stats.canary(outcome.is_ok());
+            if outcome.is_err() {
+                outcome = shared.ports.messages.write_one(rows).await;
+            }
+        }
+        shared.stats.wrote(outcome.is_err(), began.elapsed());
+        match outcome {
+            Ok(()) => return one,
+            Err(error) => {
+                tracing::debug!(%error, partition, rows = rows.len(), "cannot store; will retry");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// The rows of a batch. What two owners of an intake partition both appended gives the same row twice.
+fn rows(entries: &[Entry], stats: &WorkerStats) -> Vec<StoredMessage> {
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match decode_sequenced(entry) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                WorkerStats::add(&stats.unreadable, 1);
+                tracing::error!(%error, "a sequenced record was skipped");
+            }
+        }
+    }
+    rows
+}
