@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use protocol::admin::{
-    AuditEntry, AuditVerdict, Breaker, CreateOverride, CreateToken, DrainPreview, DrainRequest, Gateway, Node,
-    Operation, OperationState, Override, Page, ProblemBody, ReasonRequest, Token, TokenCreated,
+    AuditEntry, AuditVerdict, Breaker, Consistency, ConsistencyWindow, CreateOverride, CreateToken, DrainPreview,
+    DrainRequest, Gateway, Lag, Node, Operation, OperationState, Override, Page, ProblemBody, ReasonRequest, Token,
+    TokenCreated,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -160,6 +161,21 @@ impl Api {
     /// Every breaker of every node that is heard.
     pub async fn breakers(&self) -> Result<Vec<Breaker>, CommandError> {
         Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
+    }
+
+    /// How stored messages are written now.
+    pub async fn consistency(&self) -> Result<Consistency, CommandError> {
+        self.get("/v1/consistency").await
+    }
+
+    /// The ledger of downgrades, newest first.
+    pub async fn windows(&self, all: bool) -> Result<Vec<ConsistencyWindow>, CommandError> {
+        Ok(self.get::<Page<ConsistencyWindow>>(&format!("/v1/consistency/windows?all={all}")).await?.items)
+    }
+
+    /// Where each partition's persister stands.
+    pub async fn lag(&self) -> Result<Vec<Lag>, CommandError> {
+        Ok(self.get::<Page<Lag>>("/v1/lag").await?.items)
     }
 
     /// The audit, newest first.

@@ -8,7 +8,7 @@ use std::{
 use backends::port::Lane;
 use domain::Rolling;
 use parking_lot::Mutex;
-use protocol::node::{self, Position};
+use protocol::node::{self, Position, StoreNode};
 use tokio::time::{Duration, Instant};
 
 use crate::worker::WorkerStats;
@@ -31,6 +31,7 @@ pub(crate) struct Figures {
     direct_times: Mutex<Rolling>,
     fanout_times: Mutex<Rolling>,
     positions: Mutex<BTreeMap<&'static str, Vec<Position>>>,
+    replicas: Mutex<Vec<StoreNode>>,
 }
 
 impl Default for Figures {
@@ -50,6 +51,7 @@ impl Default for Figures {
             direct_times: Mutex::default(),
             fanout_times: Mutex::default(),
             positions: Mutex::default(),
+            replicas: Mutex::default(),
         }
     }
 }
@@ -62,7 +64,9 @@ impl Figures {
     pub(crate) fn report(&self) -> node::Figures {
         let (now_ms, count) = (self.now_ms(), |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         let p99_ms = |times: &Mutex<Rolling>| times.lock().sums(now_ms).p99_ms;
+        let pending = self.replicas.lock().iter().map(|node| node.pending_compactions).max();
         node::Figures {
+            pending_compactions: pending.unwrap_or_default(),
             direct_p99_ms: p99_ms(&self.direct_times),
             fanout_p99_ms: p99_ms(&self.fanout_times),
             fanout_queue: count(&self.fanout_queue),
@@ -79,6 +83,10 @@ impl Figures {
 
     pub(crate) fn positions(&self) -> Vec<Position> {
         self.positions.lock().values().flatten().cloned().collect()
+    }
+
+    pub(crate) fn replicas(&self) -> Vec<StoreNode> {
+        self.replicas.lock().clone()
     }
 
     /// Records between the commit pointers and the ends of the partitions it stores.
@@ -118,6 +126,11 @@ impl WorkerStats {
     /// Where the persister of a lane stands.
     pub(crate) fn stand(&self, lane: Lane, positions: Vec<Position>) {
         self.figures.positions.lock().insert(lane.as_str(), positions);
+    }
+
+    /// What the message store's nodes say of themselves.
+    pub(crate) fn replicas(&self, nodes: Vec<StoreNode>) {
+        *self.figures.replicas.lock() = nodes;
     }
 
     /// A message is in the gateways' queues so long after its gateway took it. A batched group counts in neither.

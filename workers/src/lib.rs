@@ -13,6 +13,7 @@ mod figures;
 mod node;
 mod persister;
 mod record;
+mod replicas;
 mod sequencer;
 mod worker;
 

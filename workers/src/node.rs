@@ -63,6 +63,7 @@ impl backends::node::Node for WorkerNode {
             overrides: self.levers.ids(),
             figures: Some(figures.report()),
             positions: figures.positions(),
+            store_nodes: figures.replicas(),
             ..Report::default()
         }
     }

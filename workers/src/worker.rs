@@ -24,7 +24,7 @@ use crate::{
     delivery::{Deliverer, LinkSet, MemberCache},
     fanout,
     figures::Figures,
-    persister,
+    persister, replicas,
     sequencer::{self, Heads},
 };
 
@@ -220,6 +220,9 @@ impl Worker {
                 Role::GroupFanout => tasks.spawn(fanout::run(shared)),
                 Role::Persister(lane) => tasks.spawn(persister::run(shared, lane)),
             };
+        }
+        if shared.config.roles.iter().any(|role| matches!(role, Role::Persister(_))) {
+            tasks.spawn(replicas::run(shared.clone()));
         }
         tasks.close();
         Self { shared, tasks }

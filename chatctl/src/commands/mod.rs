@@ -4,6 +4,7 @@ pub mod audit;
 pub mod breaker;
 pub mod chat;
 pub mod completions;
+pub mod consistency;
 pub mod context;
 pub mod conversation;
 pub mod dev;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Look at circuit breakers, hold them open or closed, let them go
     #[command(subcommand)]
     Breaker(breaker::Args),
+    /// Look at the consistency of stored messages, lower it for a while, verify what was stored meanwhile
+    #[command(subcommand)]
+    Consistency(consistency::Args),
     /// Look at what is forced for a while, end it
     #[command(subcommand)]
     Override(overrides::Args),
@@ -80,6 +84,7 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
         Some(Command::Breaker(args)) => breaker::run(session, args).await,
+        Some(Command::Consistency(args)) => consistency::run(session, args).await,
         Some(Command::Override(args)) => overrides::run(session, args).await,
         Some(Command::Fault(args)) => fault::run(session, args).await,
         Some(Command::Conversation(args)) => conversation::run(session, args).await,

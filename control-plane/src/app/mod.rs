@@ -1,6 +1,7 @@
 //! What callers can ask for: one file a resource. HTTP is one caller, a simulated fleet another.
 
 mod audit;
+pub(crate) mod consistency;
 mod gateways;
 mod lever;
 pub(crate) mod nodes;

@@ -2,6 +2,7 @@
 //! tested against that list.
 
 mod audit;
+mod consistency;
 mod extract;
 mod gateways;
 mod guard;

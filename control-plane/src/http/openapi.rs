@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{audit, gateways, health, nodes, operations, overrides, tokens};
+use super::{audit, consistency, gateways, health, nodes, operations, overrides, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,6 +31,9 @@ use super::{audit, gateways, health, nodes, operations, overrides, tokens};
         overrides::create,
         overrides::end,
         overrides::breakers,
+        consistency::show,
+        consistency::windows,
+        consistency::lag,
         audit::list,
         audit::verify,
         tokens::list,

@@ -8,7 +8,7 @@ use axum::{
 };
 use protocol::admin::Role;
 
-use super::{Http, audit, gateways, guard, health, nodes, openapi, operations, overrides, tokens};
+use super::{Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, tokens};
 
 /// How a route is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +93,9 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Get, "/v1/overrides/{id}", viewer, overrides::show)
         .add(Delete, "/v1/overrides/{id}", operator, overrides::end)
         .add(Get, "/v1/breakers", viewer, overrides::breakers)
+        .add(Get, "/v1/consistency", viewer, consistency::show)
+        .add(Get, "/v1/consistency/windows", viewer, consistency::windows)
+        .add(Get, "/v1/lag", viewer, consistency::lag)
         .add(Get, "/v1/audit", viewer, audit::list)
         .add(Get, "/v1/audit/verify", viewer, audit::verify)
         .add(Get, "/v1/tokens", admin, tokens::list)

@@ -29,7 +29,7 @@ use self::{
     link::{Link, Linked},
     options::{CALL, STORE, WriteConsistency},
 };
-use crate::port::{Head, Messages, StoreError, StoreResult, StoredMessage};
+use crate::port::{Head, Messages, Replica, StoreError, StoreResult, StoredMessage};
 
 /// Messages in Cassandra. Clones share one session.
 #[derive(Debug, Clone)]
@@ -87,6 +87,17 @@ impl Messages for CassandraMessages {
 
     async fn head(&self, conversation: &ConversationId) -> StoreResult<Option<Head>> {
         bounded("reading a head", read::head(&*self.link.now()?, conversation)).await
+    }
+
+    async fn replicas(&self) -> StoreResult<Vec<Replica>> {
+        let nodes = self.node_health().await?;
+        let replica = |node: NodeHealth| Replica {
+            name: node.address,
+            is_up: node.is_answering,
+            pending_compactions: node.pending_compactions,
+            write_p99_ms: node.write_p99_us.map(|p99_us| p99_us.div_ceil(1_000)),
+        };
+        Ok(nodes.into_iter().map(replica).collect())
     }
 
     async fn keys_since(&self, conversation: &ConversationId, since_ms: u64) -> StoreResult<Vec<KeyRow>> {

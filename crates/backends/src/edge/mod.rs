@@ -18,8 +18,8 @@ pub use dependency::{CallFault, Dependencies, Dependency, EdgeStatus};
 
 use crate::port::{
     Added, Appending, Beat, Consumer, ConsumerEvent, Conversation, Created, Directory, Entry, GatewayLease, Head, Log,
-    Membership, Messages, Presence, PresenceState, Recent, Registered, Registry, Remembered, Removed, Route, RouteHit,
-    Session, StoreResult, StoredMessage, Topic,
+    Membership, Messages, Presence, PresenceState, Recent, Registered, Registry, Remembered, Removed, Replica, Route,
+    RouteHit, Session, StoreResult, StoredMessage, Topic,
 };
 
 /// What every call of one store passes.
@@ -120,7 +120,12 @@ behind! { Messages:
     fn read(conversation: &ConversationId, first: u64, last: u64, limit: usize) -> Vec<StoredMessage>;
     fn head(conversation: &ConversationId) -> Option<Head>;
     fn keys_since(conversation: &ConversationId, since_ms: u64) -> Vec<KeyRow>;
-    own {}
+    own {
+    // A question about nodes that are down must not count against the store as a whole.
+    async fn replicas(&self) -> StoreResult<Vec<Replica>> {
+        self.port.replicas().await
+    }
+    }
 }
 
 behind! { Recent:

@@ -38,6 +38,19 @@ pub struct Head {
     pub intake_offset: u64,
 }
 
+/// A node of the message store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Its address.
+    pub name: String,
+    /// False when it does not answer.
+    pub is_up: bool,
+    /// Compactions that wait, if it tells.
+    pub pending_compactions: Option<u64>,
+    /// p99 of its own writes, ms, if it tells.
+    pub write_p99_ms: Option<u64>,
+}
+
 /// The message store. Rows have the key (conversation, sequence number, message id), so a number given twice is
 /// visible and never overwrites. Writing a row again changes nothing.
 #[async_trait]
@@ -62,6 +75,13 @@ pub trait Messages: Send + Sync + 'static {
 
     /// The last row. `None` when there is none.
     async fn head(&self, conversation: &ConversationId) -> StoreResult<Option<Head>>;
+
+    /// What its nodes say of themselves. A store within this process is one node.
+    async fn replicas(&self) -> StoreResult<Vec<Replica>> {
+        let embedded =
+            Replica { name: "embedded".to_owned(), is_up: true, pending_compactions: None, write_p99_ms: None };
+        Ok(vec![embedded])
+    }
 
     /// Keys first seen at `since_ms` of log time or later, in any order.
     async fn keys_since(&self, conversation: &ConversationId, since_ms: u64) -> StoreResult<Vec<KeyRow>>;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use directory::{Added, Conversation, Created, Directory, Membership, Removed};
 pub use log::{Appending, Consumer, ConsumerEvent, Entry, Lane, Log, Topic};
-pub use messages::{Head, Messages, StoredMessage};
+pub use messages::{Head, Messages, Replica, StoredMessage};
 pub use presence::{Presence, PresenceState};
 pub use recent::{Recent, Remembered};
 pub use registry::{Beat, GatewayLease, Registered, Registry, Route, RouteHit, Session};

@@ -29,6 +29,7 @@ macro_rules! words {
 }
 
 mod access;
+mod consistency;
 mod incidents;
 mod nodes;
 mod operations;
@@ -36,7 +37,9 @@ mod overrides;
 mod overview;
 mod problem;
 
-pub use self::{access::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*, problem::*};
+pub use self::{
+    access::*, consistency::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*, problem::*,
+};
 
 #[cfg(test)]
 mod tests {
