@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use protocol::admin::{
     AuditEntry, AuditVerdict, Breaker, Consistency, ConsistencyWindow, CreateOverride, CreateToken, DrainPreview,
-    DrainRequest, Gateway, Lag, Node, Operation, OperationState, Override, Page, ProblemBody, ReasonRequest, Token,
-    TokenCreated,
+    DrainRequest, Gateway, KickRequest, Kicked, Lag, Node, Operation, OperationState, Override, Page, ProblemBody,
+    ReasonRequest, Token, TokenCreated, UserSession,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -106,6 +106,11 @@ impl Api {
         self.post(&format!("/v1/gateways/{}/undrain", segment(id)), &body).await
     }
 
+    /// One node.
+    pub async fn node(&self, id: &str) -> Result<Node, CommandError> {
+        self.get(&format!("/v1/nodes/{}", segment(id))).await
+    }
+
     /// All nodes.
     pub async fn nodes(&self) -> Result<Vec<Node>, CommandError> {
         Ok(self.get::<Page<Node>>("/v1/nodes").await?.items)
@@ -161,6 +166,21 @@ impl Api {
     /// Every breaker of every node that is heard.
     pub async fn breakers(&self) -> Result<Vec<Breaker>, CommandError> {
         Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
+    }
+
+    /// Whatever a path answers.
+    pub(crate) async fn raw(&self, path: &str) -> Result<serde_json::Value, CommandError> {
+        self.get(path).await
+    }
+
+    /// A user's sessions, of all gateways.
+    pub async fn sessions(&self, user: &str) -> Result<Vec<UserSession>, CommandError> {
+        Ok(self.get::<Page<UserSession>>(&format!("/v1/sessions/{}", segment(user))).await?.items)
+    }
+
+    /// Closes a user's connections.
+    pub async fn kick(&self, user: &str, request: &KickRequest) -> Result<Kicked, CommandError> {
+        self.post(&format!("/v1/sessions/{}/kick", segment(user)), request).await
     }
 
     /// How stored messages are written now.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::http::{ConversationCreated, ConversationDetail, CreateConversation};
 use reqwest::{Client, Method, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{client, segment},
@@ -34,6 +34,9 @@ struct RefusalDetail {
     code: String,
     message: String,
 }
+
+/// A call without a body.
+const NOTHING: Option<&()> = None;
 
 impl GatewayApi {
     /// The gateways of a context, and a service token for them.
@@ -67,7 +70,7 @@ impl GatewayApi {
         &self,
         method: Method,
         path: &str,
-        body: Option<&CreateConversation>,
+        body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Response, CommandError> {
         let mut unreachable = None;
         for url in &self.urls {
@@ -97,15 +100,21 @@ impl GatewayApi {
 
     /// One conversation.
     pub async fn show(&self, id: &str) -> Result<ConversationDetail, CommandError> {
-        let response = self.call(Method::GET, &format!("/v1/conversations/{}", segment(id)), None).await?;
+        let response = self.call(Method::GET, &format!("/v1/conversations/{}", segment(id)), NOTHING).await?;
         response.json().await.map_err(|_| unreadable())
+    }
+
+    /// Makes a group a channel.
+    pub async fn convert(&self, id: &str) -> Result<(), CommandError> {
+        let path = format!("/v1/conversations/{}/convert", segment(id));
+        self.call(Method::POST, &path, Some(&serde_json::json!({ "kind": "channel" }))).await.map(drop)
     }
 
     /// Adds or removes a member; done also when already so.
     pub async fn member(&self, id: &str, user: &str, is_added: bool) -> Result<(), CommandError> {
         let method = if is_added { Method::PUT } else { Method::DELETE };
         let path = format!("/v1/conversations/{}/members/{}", segment(id), segment(user));
-        self.call(method, &path, None).await.map(drop)
+        self.call(method, &path, NOTHING).await.map(drop)
     }
 }
 

@@ -26,6 +26,7 @@ mod membership;
 mod metrics;
 mod node;
 mod presence;
+mod questions;
 mod reading;
 mod relay;
 mod socket;

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use protocol::node::{Desired, DrainPhase, Register, Report, Role};
+use async_trait::async_trait;
+use protocol::node::{Desired, DrainPhase, Register, Report, Role, question};
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, questions};
 
 /// Where a gateway is reached.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +91,7 @@ pub struct GatewayNode {
     pub addresses: Addresses,
 }
 
+#[async_trait]
 impl backends::node::Node for GatewayNode {
     fn register(&self) -> Register {
         self.gateway.register(&self.addresses)
@@ -101,5 +103,9 @@ impl backends::node::Node for GatewayNode {
 
     fn apply(&self, desired: &Desired) -> Result<(), String> {
         self.gateway.apply(desired)
+    }
+
+    async fn answer(&self, question: question::Kind) -> Result<String, String> {
+        questions::answer(&self.gateway.shared, question).await
     }
 }

@@ -1,14 +1,18 @@
 //! `chatctl conversation`: through a gateway's HTTP, as a back end would.
 
+use std::time::Duration;
+
 use clap::{Subcommand, ValueEnum};
 use protocol::{
+    admin::{CreateOverride, Lever},
     frames::Kind,
     http::{ConversationCreated, ConversationDetail, CreateConversation},
 };
 use serde::Serialize;
 
-use super::no_dry_run;
+use super::{no_dry_run, overrides};
 use crate::{
+    duration::parse_duration,
     error::CommandError,
     output::{Cell, Column, Tabular},
     session::Session,
@@ -36,6 +40,34 @@ pub enum Args {
     /// Look at the members, add and remove some
     #[command(subcommand)]
     Members(MembersArgs),
+    /// Deliver the messages of a very active group in batches for a while, or live again
+    Mode {
+        /// The group
+        conversation: String,
+        /// How
+        #[arg(value_enum)]
+        mode: Mode,
+        /// How long messages wait for others
+        #[arg(long, value_parser = parse_duration, default_value = "5s", value_name = "TIME")]
+        window: Duration,
+        /// For how long: it is live again then (batch)
+        #[arg(long = "for", value_parser = parse_duration, value_name = "TIME")]
+        lasts: Option<Duration>,
+    },
+    /// Make a group a channel: members subscribe; messages and numbers stay
+    Convert {
+        /// The group
+        conversation: String,
+    },
+}
+
+/// How messages of a group are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Together, every few seconds
+    Batch,
+    /// Each at once
+    Live,
 }
 
 /// Look at the members, add and remove some
@@ -116,26 +148,60 @@ impl Tabular for Member {
     }
 }
 
+/// Batching is an override: it ends by itself.
+async fn mode(
+    session: &Session,
+    conversation: String,
+    mode: Mode,
+    window: Duration,
+    lasts: Option<Duration>,
+) -> Result<(), CommandError> {
+    if mode == Mode::Live {
+        let is_meant =
+            |lever: &Lever| matches!(lever, Lever::Batch { conversation: held, .. } if *held == conversation);
+        let none = format!("{conversation} is not batched");
+        return overrides::revert_where(session, &session.api()?, "fleet", is_meant, &none).await;
+    }
+    let lasts = lasts.ok_or_else(|| CommandError::usage("batching needs --for TIME: it must end by itself"))?;
+    let request = CreateOverride {
+        lever: Lever::Batch { conversation, window_ms: window.as_millis() as u64 },
+        scope: "fleet".to_owned(),
+        for_ms: lasts.as_millis() as u64,
+        reason: session.global.reason.clone(),
+        dry_run: false,
+    };
+    overrides::create(session, request).await
+}
+
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
-    let api = session.gateway_api()?;
+    let api = || session.gateway_api();
     match args {
         Args::Create { kind, members, id } => {
             no_dry_run(session, "conversation create")?;
             let request = CreateConversation { kind: kind.into(), members, id };
-            let (created, is_new) = api.create(&request).await?;
+            let (created, is_new) = api()?.create(&request).await?;
             if !is_new {
                 session.ui.note("it was there already");
             }
             session.ui.one(&created)
         }
         Args::Show { conversation } => {
-            session.ui.repeat(async || session.ui.one(&api.show(&conversation).await?)).await
+            session.ui.repeat(async || session.ui.one(&api()?.show(&conversation).await?)).await
+        }
+        Args::Mode { conversation, mode: wanted, window, lasts } => {
+            mode(session, conversation, wanted, window, lasts).await
+        }
+        Args::Convert { conversation } => {
+            no_dry_run(session, "convert")?;
+            session.confirm(&format!("make {conversation} a channel; there is no way back"))?;
+            api()?.convert(&conversation).await?;
+            session.ui.one(&api()?.show(&conversation).await?)
         }
         Args::Members(MembersArgs::List { conversation }) => {
             session
                 .ui
                 .repeat(async || {
-                    let members = api.show(&conversation).await?.members;
+                    let members = api()?.show(&conversation).await?.members;
                     session.ui.list(&members.into_iter().map(|user| Member { user }).collect::<Vec<_>>())
                 })
                 .await
@@ -143,7 +209,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Members(MembersArgs::Add { conversation, users }) => {
             no_dry_run(session, "members add")?;
             for user in &users {
-                api.member(&conversation, user, true).await?;
+                api()?.member(&conversation, user, true).await?;
                 session.ui.note(&format!("{user} is a member of {conversation}"));
             }
             Ok(())
@@ -151,7 +217,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Members(MembersArgs::Remove { conversation, users }) => {
             no_dry_run(session, "members remove")?;
             for user in &users {
-                api.member(&conversation, user, false).await?;
+                api()?.member(&conversation, user, false).await?;
                 session.ui.note(&format!("{user} is no member of {conversation}"));
             }
             Ok(())

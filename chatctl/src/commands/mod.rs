@@ -11,12 +11,15 @@ pub mod dev;
 pub mod fault;
 pub mod fleet;
 pub mod gateway;
+pub mod lag;
 pub mod node;
 pub mod operation;
 pub mod overrides;
 mod ready;
+pub mod session;
 pub mod swarm;
 pub mod token;
+pub mod wait;
 
 use std::path::PathBuf;
 
@@ -55,6 +58,13 @@ pub enum Command {
     /// Inject faults into nodes that run with --allow-faults, end them
     #[command(subcommand)]
     Fault(fault::Args),
+    /// Look at a user's sessions, close them
+    #[command(subcommand)]
+    Session(session::Args),
+    /// Where storing stands: by partition, what is read and what is stored at quorum
+    Lag(lag::Args),
+    /// Wait until something holds, as `gateway/gw-1.connections==0`
+    Wait(wait::Args),
     /// Create conversations, look at them, change their members
     #[command(subcommand)]
     Conversation(conversation::Args),
@@ -87,6 +97,9 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Consistency(args)) => consistency::run(session, args).await,
         Some(Command::Override(args)) => overrides::run(session, args).await,
         Some(Command::Fault(args)) => fault::run(session, args).await,
+        Some(Command::Session(args)) => session::run(session, args).await,
+        Some(Command::Lag(args)) => lag::run(session, args).await,
+        Some(Command::Wait(args)) => wait::run(session, args).await,
         Some(Command::Conversation(args)) => conversation::run(session, args).await,
         Some(Command::Swarm(args)) => swarm::run(session, args).await,
         Some(Command::Token(args)) => token::run(session, args).await,

@@ -1,9 +1,11 @@
 //! `chatctl node`.
 
 use clap::Subcommand;
+use clap_complete::ArgValueCompleter;
 use protocol::admin::{Node, NodeStatus};
 
 use crate::{
+    complete,
     error::CommandError,
     output::{Cell, Column, Tabular, Tone},
     session::Session,
@@ -14,6 +16,12 @@ use crate::{
 pub enum Args {
     /// List gateways and workers
     List,
+    /// Show one node
+    Show {
+        /// The node
+        #[arg(add = ArgValueCompleter::new(complete::scopes))]
+        node: String,
+    },
 }
 
 impl Tabular for Node {
@@ -63,6 +71,7 @@ pub(super) fn status(status: NodeStatus) -> Cell {
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
     let api = session.api()?;
     match args {
+        Args::Show { node } => session.ui.repeat(async || session.ui.one(&api.node(&node).await?)).await,
         Args::List => session.ui.repeat(async || session.ui.list(&api.nodes().await?)).await,
     }
 }

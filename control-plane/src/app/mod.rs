@@ -7,6 +7,7 @@ mod lever;
 pub(crate) mod nodes;
 mod operations;
 pub(crate) mod overrides;
+mod sessions;
 mod tokens;
 
 use std::sync::Arc;

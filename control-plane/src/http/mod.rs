@@ -13,6 +13,7 @@ mod operations;
 mod overrides;
 mod problem;
 mod routes;
+mod sessions;
 mod tokens;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{audit, consistency, gateways, health, nodes, operations, overrides, tokens};
+use super::{audit, consistency, gateways, health, nodes, operations, overrides, sessions, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +34,8 @@ use super::{audit, consistency, gateways, health, nodes, operations, overrides, 
         consistency::show,
         consistency::windows,
         consistency::lag,
+        sessions::show,
+        sessions::kick,
         audit::list,
         audit::verify,
         tokens::list,

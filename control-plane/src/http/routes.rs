@@ -8,7 +8,9 @@ use axum::{
 };
 use protocol::admin::Role;
 
-use super::{Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, tokens};
+use super::{
+    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, sessions, tokens,
+};
 
 /// How a route is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +98,8 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Get, "/v1/consistency", viewer, consistency::show)
         .add(Get, "/v1/consistency/windows", viewer, consistency::windows)
         .add(Get, "/v1/lag", viewer, consistency::lag)
+        .add(Get, "/v1/sessions/{id}", viewer, sessions::show)
+        .add(Post, "/v1/sessions/{id}/kick", operator, sessions::kick)
         .add(Get, "/v1/audit", viewer, audit::list)
         .add(Get, "/v1/audit/verify", viewer, audit::verify)
         .add(Get, "/v1/tokens", admin, tokens::list)

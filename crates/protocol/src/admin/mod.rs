@@ -36,9 +36,11 @@ mod operations;
 mod overrides;
 mod overview;
 mod problem;
+mod sessions;
 
 pub use self::{
     access::*, consistency::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*, problem::*,
+    sessions::*,
 };
 
 #[cfg(test)]

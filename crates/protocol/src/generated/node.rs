@@ -52,9 +52,9 @@ pub mod question {
         /// The sessions of a user, from the registry (any gateway).
         #[prost(string, tag = "2")]
         SessionsOf(::prost::alloc::string::String),
-        /// Closes a user's connections on this gateway with 4009.
-        #[prost(string, tag = "3")]
-        Kick(::prost::alloc::string::String),
+        /// Closes a user's connections on this gateway with 1001: clients come back and resume.
+        #[prost(message, tag = "3")]
+        Kick(super::Kick),
         /// Compares stored rows with the log, a step (a worker).
         #[prost(message, tag = "4")]
         CheckRows(super::CheckRows),
@@ -62,6 +62,14 @@ pub mod question {
         #[prost(message, tag = "5")]
         Positions(super::Positions),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Kick {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// Empty: every device.
+    #[prost(string, tag = "2")]
+    pub device: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Positions {}
