@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::admin::{
     AuditEntry, AuditVerdict, Breaker, Consistency, ConsistencyWindow, CreateOverride, CreateToken, DrainPreview,
     DrainRequest, Gateway, KickRequest, Kicked, Lag, Node, Operation, OperationState, Override, Page, ProblemBody,
-    ReasonRequest, Token, TokenCreated, UserSession,
+    ReasonRequest, RolloutRequest, Token, TokenCreated, UserSession,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -166,6 +166,18 @@ impl Api {
     /// Every breaker of every node that is heard.
     pub async fn breakers(&self) -> Result<Vec<Breaker>, CommandError> {
         Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
+    }
+
+    /// Begins to restart nodes, a few at a time.
+    pub async fn rollout(&self, request: &RolloutRequest) -> Result<Operation, CommandError> {
+        self.post("/v1/rollouts", request).await
+    }
+
+    /// Pauses an operation, or resumes it.
+    pub async fn operation_pause(&self, id: &str, is_paused: bool, reason: &str) -> Result<Operation, CommandError> {
+        let verb = if is_paused { "pause" } else { "resume" };
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.post(&format!("/v1/operations/{}/{verb}", segment(id)), &body).await
     }
 
     /// Whatever a path answers.

@@ -16,6 +16,7 @@ pub mod node;
 pub mod operation;
 pub mod overrides;
 mod ready;
+pub mod rollout;
 pub mod session;
 pub mod swarm;
 pub mod token;
@@ -46,6 +47,9 @@ pub enum Command {
     /// Look at what goes on, watch it, cancel it
     #[command(subcommand)]
     Operation(operation::Args),
+    /// Restart nodes a few at a time; pause, resume, abort that
+    #[command(subcommand)]
+    Rollout(rollout::Args),
     /// Look at circuit breakers, hold them open or closed, let them go
     #[command(subcommand)]
     Breaker(breaker::Args),
@@ -93,6 +97,7 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Gateway(args)) => gateway::run(session, args).await,
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
+        Some(Command::Rollout(args)) => rollout::run(session, args).await,
         Some(Command::Breaker(args)) => breaker::run(session, args).await,
         Some(Command::Consistency(args)) => consistency::run(session, args).await,
         Some(Command::Override(args)) => overrides::run(session, args).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
 use futures_util::StreamExt as _;
-use protocol::admin::{Operation, OperationEvent, OperationState};
+use protocol::admin::{Operation, OperationEvent, OperationKind, OperationState};
 use tokio::time::{sleep, timeout};
 
 use super::no_dry_run;
@@ -90,7 +90,7 @@ impl Tabular for Operation {
             (&self.target).into(),
             Cell::new(self.state, tone),
             self.phase.into(),
-            format!("{}/{}", self.progress.connections, self.progress.connections_at_start).into(),
+            left(self).into(),
             (&self.who).into(),
             (&self.reason).into(),
             format_ms(self.created_ms).into(),
@@ -98,6 +98,17 @@ impl Tabular for Operation {
             self.epoch.into(),
             self.error.clone().unwrap_or_default().into(),
         ]
+    }
+}
+
+/// Drains count connections; the others count steps.
+fn left(operation: &Operation) -> String {
+    let progress = &operation.progress;
+    match operation.kind {
+        OperationKind::Drain | OperationKind::Undrain => {
+            format!("{}/{}", progress.connections, progress.connections_at_start)
+        }
+        _ => format!("{}/{}", progress.total.saturating_sub(progress.done), progress.total),
     }
 }
 
@@ -195,8 +206,14 @@ async fn stream(
 }
 
 fn show(progress: &Progress<'_>, event: &OperationEvent) -> Result<(), CommandError> {
-    let all = event.progress.connections_at_start;
-    let done = all.saturating_sub(event.progress.connections);
+    // Drains count connections, all others steps.
+    let (all, done) = match event.progress.total {
+        0 => {
+            let all = event.progress.connections_at_start;
+            (all, all.saturating_sub(event.progress.connections))
+        }
+        total => (total, event.progress.done),
+    };
     progress.step(event.phase.as_str(), done, all, &event.message, event)
 }
 

@@ -7,6 +7,7 @@ mod lever;
 pub(crate) mod nodes;
 mod operations;
 pub(crate) mod overrides;
+pub(crate) mod rollouts;
 mod sessions;
 mod tokens;
 

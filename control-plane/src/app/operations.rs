@@ -101,33 +101,46 @@ impl App {
         connections: u64,
         deed: &Deed<'_>,
     ) -> Result<Operation, AppError> {
-        let number = self.store.operations_head().await? + 1;
-        let now_ms = self.clock.now_ms();
-        let tail = self.random_tail();
-        let mut operation = Operation {
-            id: format!("op-{number}-{tail:04x}"),
-            number,
-            epoch: 1,
-            revision: 0,
-            kind,
-            target: deed.target.to_owned(),
-            state: OperationState::Running,
-            phase: OperationPhase::Ordered,
-            progress: Progress { connections_at_start: connections, connections, ..Progress::default() },
-            drain,
-            detail: serde_json::Value::Null,
-            reason: deed.reason.to_owned(),
-            who: actor.name.clone(),
-            created_ms: now_ms,
-            updated_ms: now_ms,
-            ended_ms: None,
-            error: None,
-        };
+        let mut operation = self.operation_new(actor, kind, deed.target, deed.reason, serde_json::Value::Null).await?;
+        operation.progress = Progress { connections_at_start: connections, connections, ..Progress::default() };
+        operation.drain = drain;
         let before = if kind == OperationKind::Drain { "active" } else { "drained" };
         let audit = self.audit_done(actor, deed, before, &format!("operation {}", operation.id));
         self.operation_save(&mut operation, format!("{kind} of {} ordered", deed.target), vec![audit]).await?;
         self.nudge.notify_one();
         Ok(operation)
+    }
+
+    /// A new operation, not recorded yet. The caller holds `writing`.
+    pub(super) async fn operation_new(
+        &self,
+        actor: &Actor,
+        kind: OperationKind,
+        target: &str,
+        reason: &str,
+        detail: serde_json::Value,
+    ) -> Result<Operation, AppError> {
+        let number = self.store.operations_head().await? + 1;
+        let now_ms = self.clock.now_ms();
+        Ok(Operation {
+            id: format!("op-{number}-{:04x}", self.random_tail()),
+            number,
+            epoch: 1,
+            revision: 0,
+            kind,
+            target: target.to_owned(),
+            state: OperationState::Running,
+            phase: OperationPhase::Ordered,
+            progress: Progress::default(),
+            drain: None,
+            detail,
+            reason: reason.to_owned(),
+            who: actor.name.clone(),
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            ended_ms: None,
+            error: None,
+        })
     }
 
     /// Commits a changed operation with its event and whatever belongs to it, and wakes the watchers. The caller

@@ -12,6 +12,7 @@ mod openapi;
 mod operations;
 mod overrides;
 mod problem;
+mod rollouts;
 mod routes;
 mod sessions;
 mod tokens;

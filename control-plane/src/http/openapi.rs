@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{audit, consistency, gateways, health, nodes, operations, overrides, sessions, tokens};
+use super::{audit, consistency, gateways, health, nodes, operations, overrides, rollouts, sessions, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,9 @@ use super::{audit, consistency, gateways, health, nodes, operations, overrides, 
         operations::show,
         operations::cancel,
         operations::events,
+        rollouts::create,
+        rollouts::pause,
+        rollouts::resume,
         overrides::list,
         overrides::show,
         overrides::create,

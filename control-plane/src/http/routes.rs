@@ -9,7 +9,8 @@ use axum::{
 use protocol::admin::Role;
 
 use super::{
-    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, sessions, tokens,
+    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, rollouts, sessions,
+    tokens,
 };
 
 /// How a route is called.
@@ -90,6 +91,9 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Get, "/v1/operations/{id}", viewer, operations::show)
         .add(Post, "/v1/operations/{id}/cancel", operator, operations::cancel)
         .add(Get, "/v1/operations/{id}/events", viewer, operations::events)
+        .add(Post, "/v1/operations/{id}/pause", operator, rollouts::pause)
+        .add(Post, "/v1/operations/{id}/resume", operator, rollouts::resume)
+        .add(Post, "/v1/rollouts", operator, rollouts::create)
         .add(Get, "/v1/overrides", viewer, overrides::list)
         .add(Post, "/v1/overrides", operator, overrides::create)
         .add(Get, "/v1/overrides/{id}", viewer, overrides::show)

@@ -3,16 +3,17 @@
 
 mod gateway_drain;
 mod overrides;
+mod rollout;
 mod windows;
 
 use std::sync::Arc;
 
-use protocol::admin::Operation;
+use protocol::admin::{Operation, OperationKind};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::App,
+    app::{App, rollouts::rollout_detail},
     error::AppError,
     store::{Change, OperationFilter, StoreError},
 };
@@ -80,19 +81,41 @@ async fn step(app: &App, listed: &Operation) -> Result<(), AppError> {
     if operation.state.is_final() {
         return Ok(());
     }
+    match operation.kind {
+        OperationKind::Drain | OperationKind::Undrain => drain(app, &mut operation).await,
+        OperationKind::Rollout => roll(app, &operation).await,
+        // They have drivers of their own.
+        OperationKind::Reconcile | OperationKind::Prescale | OperationKind::Runbook => Ok(()),
+    }
+}
+
+async fn roll(app: &App, operation: &Operation) -> Result<(), AppError> {
+    let (detail, views) = (rollout_detail(operation)?, app.nodes.views());
+    let Some(rolled) = rollout::step(operation, &detail, &views, app.clock.now_ms()) else { return Ok(()) };
+    let mut next = rolled.operation;
+    next.detail = serde_json::to_value(&rolled.detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut with: Vec<Change> = rolled.desired.into_iter().map(Change::Desired).collect();
+    if next.state.is_final() {
+        with.push(app.audit_ended(operation, next.phase, next.error.as_deref()));
+    }
+    app.operation_save(&mut next, rolled.message, with).await
+}
+
+/// One step of a drain or an undrain.
+async fn drain(app: &App, operation: &mut Operation) -> Result<(), AppError> {
     let Some(view) = app.nodes.view(&operation.target) else {
         // Nodes are never forgotten, so only a damaged store leads here.
         return Err(AppError::not_found("node", &operation.target));
     };
-    let Some(step) = gateway_drain::step(&operation, &view, app.clock.now_ms()) else { return Ok(()) };
+    let Some(step) = gateway_drain::step(operation, &view, app.clock.now_ms()) else { return Ok(()) };
     let mut with: Vec<Change> = Vec::new();
     with.extend(step.desired.map(|drain| Change::Desired(view.desired.next(drain))));
     if step.state.is_final() {
-        with.push(app.audit_ended(&operation, step.phase, step.error.as_deref()));
+        with.push(app.audit_ended(operation, step.phase, step.error.as_deref()));
     }
     operation.phase = step.phase;
     operation.state = step.state;
     operation.progress = step.progress;
     operation.error = step.error;
-    app.operation_save(&mut operation, step.message, with).await
+    app.operation_save(operation, step.message, with).await
 }

@@ -36,11 +36,12 @@ mod operations;
 mod overrides;
 mod overview;
 mod problem;
+mod rollout;
 mod sessions;
 
 pub use self::{
     access::*, consistency::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*, problem::*,
-    sessions::*,
+    rollout::*, sessions::*,
 };
 
 #[cfg(test)]
