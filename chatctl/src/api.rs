@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use protocol::admin::{
-    AuditEntry, AuditVerdict, Breaker, Consistency, ConsistencyWindow, CreateOverride, CreateToken, DrainPreview,
-    DrainRequest, Gateway, KickRequest, Kicked, Lag, Node, Operation, OperationState, Override, Page, ProblemBody,
-    ReasonRequest, RolloutRequest, Token, TokenCreated, UserSession,
+    AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateOverride,
+    CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, Node, Operation,
+    OperationState, Override, Overview, Page, ProblemBody, ReasonRequest, RevertRequest, RolloutRequest, RunRequest,
+    Token, TokenCreated, UserSession, WhoAmI,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -163,6 +164,11 @@ impl Api {
         self.read(self.request(Method::DELETE, &format!("/v1/overrides/{}", segment(id))).json(&body)).await
     }
 
+    /// Ends whatever holds something; empty when nothing does.
+    pub async fn override_revert(&self, request: &RevertRequest) -> Result<Vec<Override>, CommandError> {
+        Ok(self.post::<Page<Override>>("/v1/overrides/revert", request).await?.items)
+    }
+
     /// Every breaker of every node that is heard.
     pub async fn breakers(&self) -> Result<Vec<Breaker>, CommandError> {
         Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
@@ -178,6 +184,54 @@ impl Api {
         let verb = if is_paused { "pause" } else { "resume" };
         let body = ReasonRequest { reason: reason.to_owned() };
         self.post(&format!("/v1/operations/{}/{verb}", segment(id)), &body).await
+    }
+
+    /// Begins a run of a runbook.
+    pub async fn runbook_run(&self, request: &RunRequest) -> Result<Operation, CommandError> {
+        self.post("/v1/runbooks/runs", request).await
+    }
+
+    /// Types the word that a step of a run asks for.
+    pub async fn runbook_confirm(&self, id: &str, request: &ConfirmRequest) -> Result<Operation, CommandError> {
+        self.post(&format!("/v1/operations/{}/confirm", segment(id)), request).await
+    }
+
+    /// Makes a call of a runbook without changing anything.
+    pub(crate) async fn dry_call(&self, call: &Call) -> Result<serde_json::Value, CommandError> {
+        let method = Method::from_bytes(call.method.as_bytes()).unwrap_or(Method::GET);
+        let request = self.request(method, &call.path);
+        let request = if call.body.is_null() { request } else { request.json(&call.body) };
+        self.read(request).await
+    }
+
+    /// Incidents, newest first: those that are not resolved, or all.
+    pub async fn incidents(&self, all: bool) -> Result<Vec<Incident>, CommandError> {
+        Ok(self.get::<Page<Incident>>(&format!("/v1/incidents?all={all}")).await?.items)
+    }
+
+    /// One incident.
+    pub async fn incident(&self, id: &str) -> Result<Incident, CommandError> {
+        self.get(&format!("/v1/incidents/{}", segment(id))).await
+    }
+
+    /// Takes an incident.
+    pub async fn incident_ack(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
+        self.post(&format!("/v1/incidents/{}/ack", segment(id)), &ReasonRequest { reason: reason.to_owned() }).await
+    }
+
+    /// Resolves an incident by hand.
+    pub async fn incident_resolve(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
+        self.post(&format!("/v1/incidents/{}/resolve", segment(id)), &ReasonRequest { reason: reason.to_owned() }).await
+    }
+
+    /// The whole fleet on one page.
+    pub async fn overview(&self) -> Result<Overview, CommandError> {
+        self.get("/v1/overview").await
+    }
+
+    /// Who this is to the control plane.
+    pub async fn whoami(&self) -> Result<WhoAmI, CommandError> {
+        self.get("/v1/whoami").await
     }
 
     /// Whatever a path answers.

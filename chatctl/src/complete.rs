@@ -40,6 +40,19 @@ pub(crate) fn overrides(current: &OsStr) -> Vec<CompletionCandidate> {
     })
 }
 
+/// Ids of incidents that are not resolved.
+pub(crate) fn incidents(current: &OsStr) -> Vec<CompletionCandidate> {
+    live(current, async |api| {
+        let incidents = api.incidents(false).await?;
+        Ok(incidents.into_iter().map(|it| (it.id, it.summary)).collect())
+    })
+}
+
+/// Ids of runbooks: they are in this program.
+pub(crate) fn runbooks(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, crate::runbook::all().into_iter().map(|it| (it.id, it.title)).collect())
+}
+
 /// `fleet` and the names of nodes.
 pub(crate) fn scopes(current: &OsStr) -> Vec<CompletionCandidate> {
     live(current, async |api| {

@@ -17,6 +17,7 @@ pub mod error;
 pub mod gateway_api;
 mod logging;
 pub mod output;
+mod runbook;
 mod session;
 mod signals;
 mod sse;

@@ -4,6 +4,7 @@
 //! - [`App`]: what callers can ask for: one file a resource, every change audited.
 //! - `reconcile`: one file a job; idempotent, run by timer and nudge, resumed after a restart from the store.
 //! - [`store`]: the port for what must survive, with its SQLite and in-memory adapters.
+//! - `runs`: makes the calls of runbooks.
 //! - `session`: one node's stream.
 //! - `http`: the API, its roles and its OpenAPI document.
 //!
@@ -16,6 +17,7 @@ mod control_plane;
 mod error;
 mod http;
 mod reconcile;
+mod runs;
 mod session;
 pub mod store;
 

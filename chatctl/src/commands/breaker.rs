@@ -51,6 +51,19 @@ pub struct Force {
     lasts: Duration,
 }
 
+impl Force {
+    /// The call's body.
+    pub(crate) fn request(self, state: BreakerState, reason: &str) -> CreateOverride {
+        CreateOverride {
+            lever: Lever::Breaker { name: self.name, state },
+            scope: self.scope,
+            for_ms: self.lasts.as_millis() as u64,
+            reason: reason.to_owned(),
+            dry_run: false,
+        }
+    }
+}
+
 impl Tabular for Breaker {
     const COLUMNS: &'static [Column] = &[
         Column("BREAKER", false),
@@ -104,19 +117,12 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Open(force) => hold(session, force, BreakerState::Open).await,
         Args::Close(force) => hold(session, force, BreakerState::Closed).await,
         Args::Auto { name, scope } => {
-            let held = |lever: &Lever| matches!(lever, Lever::Breaker { name: held, .. } if *held == name);
-            overrides::revert_where(session, &api, &scope, held, &format!("no breaker {name} is held on {scope}")).await
+            let none = format!("no breaker {name} is held on {scope}");
+            overrides::revert_slot(session, &api, &format!("breaker {name}"), Some(scope), &none).await
         }
     }
 }
 
 async fn hold(session: &Session, force: Force, state: BreakerState) -> Result<(), CommandError> {
-    let request = CreateOverride {
-        lever: Lever::Breaker { name: force.name, state },
-        scope: force.scope,
-        for_ms: force.lasts.as_millis() as u64,
-        reason: session.global.reason.clone(),
-        dry_run: false,
-    };
-    overrides::create(session, request).await
+    overrides::create(session, force.request(state, &session.global.reason)).await
 }

@@ -53,6 +53,20 @@ pub enum Level {
     One,
 }
 
+impl Args {
+    /// The body of the call of `set`.
+    pub(crate) fn request(self, reason: &str) -> Option<CreateOverride> {
+        let Self::Set { level: Level::One, lasts, despite } = self else { return None };
+        Some(CreateOverride {
+            lever: Lever::ConsistencyOne { despite },
+            scope: "fleet".to_owned(),
+            for_ms: lasts.as_millis() as u64,
+            reason: reason.to_owned(),
+            dry_run: false,
+        })
+    }
+}
+
 impl Tabular for Consistency {
     const COLUMNS: &'static [Column] = &[
         Column("LEVEL", false),
@@ -133,20 +147,12 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
     match args {
         Args::Show => session.ui.repeat(async || session.ui.one(&api.consistency().await?)).await,
         Args::Ledger => session.ui.repeat(async || session.ui.list(&api.windows(true).await?)).await,
-        Args::Set { level: Level::One, lasts, despite } => {
-            let request = CreateOverride {
-                lever: Lever::ConsistencyOne { despite },
-                scope: "fleet".to_owned(),
-                for_ms: lasts.as_millis() as u64,
-                reason: session.global.reason.clone(),
-                dry_run: false,
-            };
-            overrides::create(session, request).await
-        }
+        args @ Args::Set { .. } => match args.request(&session.global.reason) {
+            Some(request) => overrides::create(session, request).await,
+            None => Ok(()),
+        },
         Args::Restore => {
-            let is_meant = |lever: &Lever| matches!(lever, Lever::ConsistencyOne { .. });
-            let none = "consistency is not lowered";
-            overrides::revert_where(session, &api, "fleet", is_meant, none).await?;
+            overrides::revert_slot(session, &api, "consistency_one", None, "consistency is not lowered").await?;
             if session.global.wait { verify(session, &api).await } else { Ok(()) }
         }
         Args::Verify => verify(session, &api).await,

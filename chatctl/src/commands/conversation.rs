@@ -148,29 +148,30 @@ impl Tabular for Member {
     }
 }
 
-/// Batching is an override: it ends by itself.
-async fn mode(
-    session: &Session,
-    conversation: String,
-    mode: Mode,
-    window: Duration,
-    lasts: Option<Duration>,
-) -> Result<(), CommandError> {
-    if mode == Mode::Live {
-        let is_meant =
-            |lever: &Lever| matches!(lever, Lever::Batch { conversation: held, .. } if *held == conversation);
-        let none = format!("{conversation} is not batched");
-        return overrides::revert_where(session, &session.api()?, "fleet", is_meant, &none).await;
+/// What `mode` asks for.
+pub(crate) enum Batching {
+    /// An override: it ends by itself.
+    On(CreateOverride),
+    /// The end of it, for this group.
+    Off(String),
+}
+
+impl Args {
+    /// What `mode` asks for.
+    pub(crate) fn batch(self, reason: &str) -> Result<Batching, String> {
+        let Self::Mode { conversation, mode, window, lasts } = self else { return Err("it is no mode".to_owned()) };
+        if mode == Mode::Live {
+            return Ok(Batching::Off(conversation));
+        }
+        let lasts = lasts.ok_or("batching needs --for TIME: it must end by itself")?;
+        Ok(Batching::On(CreateOverride {
+            lever: Lever::Batch { conversation, window_ms: window.as_millis() as u64 },
+            scope: "fleet".to_owned(),
+            for_ms: lasts.as_millis() as u64,
+            reason: reason.to_owned(),
+            dry_run: false,
+        }))
     }
-    let lasts = lasts.ok_or_else(|| CommandError::usage("batching needs --for TIME: it must end by itself"))?;
-    let request = CreateOverride {
-        lever: Lever::Batch { conversation, window_ms: window.as_millis() as u64 },
-        scope: "fleet".to_owned(),
-        for_ms: lasts.as_millis() as u64,
-        reason: session.global.reason.clone(),
-        dry_run: false,
-    };
-    overrides::create(session, request).await
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
@@ -188,9 +189,13 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Show { conversation } => {
             session.ui.repeat(async || session.ui.one(&api()?.show(&conversation).await?)).await
         }
-        Args::Mode { conversation, mode: wanted, window, lasts } => {
-            mode(session, conversation, wanted, window, lasts).await
-        }
+        args @ Args::Mode { .. } => match args.batch(&session.global.reason).map_err(CommandError::usage)? {
+            Batching::On(request) => overrides::create(session, request).await,
+            Batching::Off(group) => {
+                let none = format!("{group} is not batched");
+                overrides::revert_slot(session, &session.api()?, &format!("batch {group}"), None, &none).await
+            }
+        },
         Args::Convert { conversation } => {
             no_dry_run(session, "convert")?;
             session.confirm(&format!("make {conversation} a channel; there is no way back"))?;

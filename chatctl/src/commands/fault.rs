@@ -82,6 +82,20 @@ enum Fault {
     },
 }
 
+impl Inject {
+    /// The call's body.
+    pub(crate) fn request(self, reason: &str) -> Result<CreateOverride, CommandError> {
+        let none = || CommandError::usage("a fault needs --for TIME: it must end by itself");
+        Ok(CreateOverride {
+            lever: self.fault.lever(),
+            scope: self.scope,
+            for_ms: self.lasts.ok_or_else(none)?.as_millis() as u64,
+            reason: reason.to_owned(),
+            dry_run: false,
+        })
+    }
+}
+
 impl Fault {
     fn lever(self) -> Lever {
         let ms = |time: Duration| time.as_millis() as u64;
@@ -110,19 +124,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
                 })
                 .await
         }
-        Args::Inject(Inject { fault, scope, lasts }) => {
-            let Some(lasts) = lasts else {
-                return Err(CommandError::usage("a fault needs --for TIME: it must end by itself"));
-            };
-            let request = CreateOverride {
-                lever: fault.lever(),
-                scope,
-                for_ms: lasts.as_millis() as u64,
-                reason: session.global.reason.clone(),
-                dry_run: false,
-            };
-            overrides::create(session, request).await
-        }
+        Args::Inject(inject) => overrides::create(session, inject.request(&session.global.reason)?).await,
         Args::Clear { id } => {
             let mut ended = Vec::new();
             for one in api.overrides(false).await? {

@@ -46,7 +46,7 @@ pub enum Args {
 pub struct DrainArgs {
     /// The gateway
     #[arg(add = ArgValueCompleter::new(complete::gateways))]
-    gateway: String,
+    pub(crate) gateway: String,
     /// After this, what is left is closed [default: 30s]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     deadline: Option<Duration>,
@@ -56,6 +56,19 @@ pub struct DrainArgs {
     /// Drain even if the other gateways would be too full
     #[arg(long)]
     force: bool,
+}
+
+impl DrainArgs {
+    /// The call's body.
+    pub(crate) fn request(&self, reason: &str) -> DrainRequest {
+        DrainRequest {
+            deadline_ms: self.deadline.map(|deadline| deadline.as_millis() as u64),
+            rate_per_s: self.rate,
+            force: self.force,
+            dry_run: false,
+            reason: reason.to_owned(),
+        }
+    }
 }
 
 impl Tabular for Gateway {
@@ -115,13 +128,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
 }
 
 async fn drain(session: &Session, api: &Api, args: &DrainArgs) -> Result<(), CommandError> {
-    let request = DrainRequest {
-        deadline_ms: args.deadline.map(|deadline| deadline.as_millis() as u64),
-        rate_per_s: args.rate,
-        force: args.force,
-        dry_run: false,
-        reason: session.global.reason.clone(),
-    };
+    let request = args.request(&session.global.reason);
     let preview = api.drain_preview(&args.gateway, &request).await?;
     if session.global.dry_run {
         return dry_run(session, &preview);

@@ -11,12 +11,15 @@ pub mod dev;
 pub mod fault;
 pub mod fleet;
 pub mod gateway;
+pub mod heartbeats;
+pub mod incident;
 pub mod lag;
 pub mod node;
 pub mod operation;
 pub mod overrides;
 mod ready;
 pub mod rollout;
+pub mod runbook;
 pub mod session;
 pub mod swarm;
 pub mod token;
@@ -47,12 +50,21 @@ pub enum Command {
     /// Look at what goes on, watch it, cancel it
     #[command(subcommand)]
     Operation(operation::Args),
+    /// Look at incidents, take them, resolve them
+    #[command(subcommand)]
+    Incident(incident::Args),
+    /// Run written procedures step by step, with checks, confirmations and a way back
+    #[command(subcommand)]
+    Runbook(runbook::Args),
     /// Restart nodes a few at a time; pause, resume, abort that
     #[command(subcommand)]
     Rollout(rollout::Args),
     /// Look at circuit breakers, hold them open or closed, let them go
     #[command(subcommand)]
     Breaker(breaker::Args),
+    /// Limit the heartbeats that gateways forward, for a while
+    #[command(subcommand)]
+    Heartbeats(heartbeats::Args),
     /// Look at the consistency of stored messages, lower it for a while, verify what was stored meanwhile
     #[command(subcommand)]
     Consistency(consistency::Args),
@@ -97,8 +109,11 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Gateway(args)) => gateway::run(session, args).await,
         Some(Command::Node(args)) => node::run(session, args).await,
         Some(Command::Operation(args)) => operation::run(session, args).await,
+        Some(Command::Incident(args)) => incident::run(session, args).await,
+        Some(Command::Runbook(args)) => runbook::run(session, args).await,
         Some(Command::Rollout(args)) => rollout::run(session, args).await,
         Some(Command::Breaker(args)) => breaker::run(session, args).await,
+        Some(Command::Heartbeats(args)) => heartbeats::run(session, args).await,
         Some(Command::Consistency(args)) => consistency::run(session, args).await,
         Some(Command::Override(args)) => overrides::run(session, args).await,
         Some(Command::Fault(args)) => fault::run(session, args).await,

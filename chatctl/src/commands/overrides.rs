@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
-use protocol::admin::{CreateOverride, Lever, Override, OverrideState, Standing};
+use protocol::admin::{CreateOverride, Override, OverrideState, RevertRequest, Standing};
 use tokio::time::{Instant, sleep};
 
 use super::no_dry_run;
@@ -138,21 +138,17 @@ async fn settle(session: &Session, api: &Api, mut one: Override) -> Result<Overr
     }
 }
 
-/// Ends the overrides of a scope whose lever is meant.
-pub(super) async fn revert_where(
+/// Ends whatever holds something.
+pub(super) async fn revert_slot(
     session: &Session,
     api: &Api,
-    scope: &str,
-    is_meant: impl Fn(&Lever) -> bool,
+    slot: &str,
+    scope: Option<String>,
     none: &str,
 ) -> Result<(), CommandError> {
     no_dry_run(session, "ending an override")?;
-    let mut ended = Vec::new();
-    for one in api.overrides(false).await? {
-        if one.scope == scope && is_meant(&one.lever) {
-            ended.push(api.override_end(&one.id, &session.global.reason).await?);
-        }
-    }
+    let request = RevertRequest { slot: slot.to_owned(), scope, reason: session.global.reason.clone() };
+    let ended = api.override_revert(&request).await?;
     if ended.is_empty() {
         return Err(CommandError::new(Kind::NotFound, none.to_owned()).hint("chatctl override list shows what is held"));
     }

@@ -68,6 +68,23 @@ pub enum Nodes {
     Workers,
 }
 
+impl Args {
+    /// The body of the call of `restart`.
+    pub(crate) fn request(self, reason: &str) -> Option<RolloutRequest> {
+        let Self::Restart { nodes, max_unavailable, deadline } = self else { return None };
+        Some(RolloutRequest {
+            role: match nodes {
+                Nodes::Gateways => NodeRole::Gateway,
+                Nodes::Workers => NodeRole::Worker,
+            },
+            max_unavailable: Some(max_unavailable),
+            deadline_ms: deadline.map(|deadline| deadline.as_millis() as u64),
+            dry_run: false,
+            reason: reason.to_owned(),
+        })
+    }
+}
+
 impl Tabular for RolloutNode {
     const COLUMNS: &'static [Column] =
         &[Column("NODE", false), Column("STEP", false), Column("SINCE", false), Column("INCARNATION", true)];
@@ -87,25 +104,16 @@ impl Tabular for RolloutNode {
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
     let (api, reason) = (session.api()?, session.global.reason.as_str());
     match args {
-        Args::Restart { nodes, max_unavailable, deadline } => {
-            let request = RolloutRequest {
-                role: match nodes {
-                    Nodes::Gateways => NodeRole::Gateway,
-                    Nodes::Workers => NodeRole::Worker,
-                },
-                max_unavailable: Some(max_unavailable),
-                deadline_ms: deadline.map(|deadline| deadline.as_millis() as u64),
-                dry_run: true,
-                reason: reason.to_owned(),
-            };
-            let planned = api.rollout(&request).await?;
+        args @ Args::Restart { max_unavailable, .. } => {
+            let Some(request) = args.request(reason) else { return Ok(()) };
+            let planned = api.rollout(&RolloutRequest { dry_run: true, ..request.clone() }).await?;
             let names: Vec<String> = detail(&planned.detail)?.nodes.into_iter().map(|node| node.node).collect();
             let what = format!("restart {}, {max_unavailable} at once", names.join(", "));
             if session.global.dry_run {
                 return session.ui.say(&format!("dry run: {what}"), &planned);
             }
             session.confirm(&what)?;
-            let operation = api.rollout(&RolloutRequest { dry_run: false, ..request }).await?;
+            let operation = api.rollout(&request).await?;
             operation::started(session, &api, &operation).await
         }
         Args::Show { operation } => {

@@ -8,10 +8,11 @@ pub(crate) mod nodes;
 mod operations;
 pub(crate) mod overrides;
 pub(crate) mod rollouts;
+pub(crate) mod runbooks;
 mod sessions;
 mod tokens;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use backends::Clock;
 use parking_lot::Mutex;
@@ -56,6 +57,10 @@ pub struct App {
     pub(crate) writing: tokio::sync::Mutex<()>,
     /// Wakes the reconcilers.
     pub(crate) nudge: Notify,
+    /// Wakes the driver of runbooks.
+    pub(crate) runs: Notify,
+    /// Idempotency keys whose calls are being answered.
+    pub(crate) answering: Mutex<HashSet<String>>,
     /// Grows with each change of an operation: wakes the watchers.
     changed: watch::Sender<u64>,
     watchers: Arc<Semaphore>,
@@ -71,6 +76,8 @@ impl App {
             nodes,
             writing: tokio::sync::Mutex::default(),
             nudge: Notify::new(),
+            runs: Notify::new(),
+            answering: Mutex::default(),
             changed: watch::channel(0).0,
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             rng: Mutex::new(rng),

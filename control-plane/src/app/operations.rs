@@ -89,6 +89,7 @@ impl App {
         let audit = self.audit_done(actor, deed, before.as_str(), operation.state.as_str());
         self.operation_save(&mut operation, format!("cancelled by {}", actor.name), vec![audit]).await?;
         self.nudge.notify_one();
+        self.runs.notify_one();
         Ok(operation)
     }
 

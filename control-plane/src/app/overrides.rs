@@ -3,7 +3,8 @@
 
 use protocol::{
     admin::{
-        Breaker, BreakerState, CreateOverride, Lever, NodeRole, Override, OverrideOnNode, OverrideState, Standing,
+        Breaker, BreakerState, CreateOverride, Lever, NodeRole, Override, OverrideOnNode, OverrideState, RevertRequest,
+        Standing,
     },
     node,
 };
@@ -71,6 +72,23 @@ impl App {
         let deed = Deed { action: "override revert", target: id, reason };
         let result = self.override_revert(actor, id, &deed).await;
         self.audited(actor, &deed, result).await
+    }
+
+    /// Ends whatever holds something. Nothing held is nothing to do: the answer is empty then.
+    pub async fn override_revert_slot(
+        &self,
+        actor: &Actor,
+        request: &RevertRequest,
+    ) -> Result<Vec<Override>, AppError> {
+        let is_meant = |one: &Override| {
+            let slot = one.lever.slot() == request.slot || (request.slot == "faults" && one.lever.is_fault());
+            slot && request.scope.as_ref().is_none_or(|scope| *scope == one.scope)
+        };
+        let mut ended = Vec::new();
+        for one in self.overrides(false).await?.iter().filter(|one| is_meant(one)) {
+            ended.push(self.override_end(actor, &one.id, &request.reason).await?);
+        }
+        Ok(ended)
     }
 
     async fn override_begin(

@@ -12,6 +12,7 @@ use axum::{
 use tokio::time::{Duration, timeout};
 
 use super::{
+    Internal, idempotency,
     problem::{Audited, Refusal},
     routes::{Method, Route},
 };
@@ -39,7 +40,12 @@ pub(super) async fn guard(State(gate): State<Gate>, request: Request, next: Next
 
 async fn pass(gate: &Gate, mut request: Request, next: Next) -> Response {
     let Some(needed) = gate.route.role else { return next.run(request).await };
-    let actor = match authenticate(&gate.app, request.headers()).await {
+    let internal = request.extensions_mut().remove::<Internal>().map(|Internal(actor)| Ok(actor));
+    let authenticated = match internal {
+        Some(actor) => actor,
+        None => authenticate(&gate.app, request.headers()).await,
+    };
+    let actor = match authenticated {
         Ok(actor) => actor,
         Err(error) => {
             tracing::info!(path = gate.route.path, "call without a valid token");
@@ -51,7 +57,10 @@ async fn pass(gate: &Gate, mut request: Request, next: Next) -> Response {
         Refusal::from(AppError::Forbidden { needed, has: actor.role }).into_response()
     } else {
         request.extensions_mut().insert(actor.clone());
-        next.run(request).await
+        match gate.route.method {
+            Method::Get => next.run(request).await,
+            Method::Post | Method::Delete => idempotency::once(&gate.app, &actor, request, next).await,
+        }
     };
     let refused = response.status().is_client_error() || response.status().is_server_error();
     if gate.route.method != Method::Get && refused && response.extensions().get::<Audited>().is_none() {

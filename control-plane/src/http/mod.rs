@@ -7,6 +7,7 @@ mod extract;
 mod gateways;
 mod guard;
 mod health;
+mod idempotency;
 mod nodes;
 mod openapi;
 mod operations;
@@ -14,6 +15,7 @@ mod overrides;
 mod problem;
 mod rollouts;
 mod routes;
+mod runbooks;
 mod sessions;
 mod tokens;
 
@@ -22,10 +24,21 @@ use std::sync::Arc;
 use axum::{Router, extract::DefaultBodyLimit};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, error::AppError};
+use crate::{
+    app::{Actor, App},
+    error::AppError,
+};
 
 /// Largest body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Header: a call with it is done once.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A call from within the program, with the rights of somebody who was authenticated before. Only an extension of a
+/// request can say so: nothing that comes over a socket has one.
+#[derive(Clone)]
+pub(crate) struct Internal(pub(crate) Actor);
 
 /// What handlers share.
 #[derive(Clone)]

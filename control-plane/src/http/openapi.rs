@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{audit, consistency, gateways, health, nodes, operations, overrides, rollouts, sessions, tokens};
+use super::{audit, consistency, gateways, health, nodes, operations, overrides, rollouts, runbooks, sessions, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,8 @@ use super::{audit, consistency, gateways, health, nodes, operations, overrides, 
         operations::show,
         operations::cancel,
         operations::events,
+        runbooks::create,
+        runbooks::confirm,
         rollouts::create,
         rollouts::pause,
         rollouts::resume,
@@ -33,6 +35,7 @@ use super::{audit, consistency, gateways, health, nodes, operations, overrides, 
         overrides::show,
         overrides::create,
         overrides::end,
+        overrides::revert,
         overrides::breakers,
         consistency::show,
         consistency::windows,

@@ -1,7 +1,7 @@
 //! `/v1/overrides` and `/v1/breakers`.
 
 use axum::{Json, extract::State};
-use protocol::admin::{Breaker, CreateOverride, Override, Page, ProblemBody, ReasonRequest};
+use protocol::admin::{Breaker, CreateOverride, Override, Page, ProblemBody, ReasonRequest, RevertRequest};
 use serde::Deserialize;
 
 use super::{
@@ -55,6 +55,18 @@ pub(super) async fn end(
     Body(request): Body<ReasonRequest>,
 ) -> Answer<Json<Override>> {
     http.app.override_end(&actor, &id, &request.reason).await.map(Json).map_err(Refusal::audited)
+}
+
+/// Ends whatever holds something.
+#[utoipa::path(post, path = "/v1/overrides/revert", tag = "overrides", request_body = RevertRequest,
+    responses((status = 200, body = Page<Override>), (status = "4XX", body = ProblemBody)))]
+pub(super) async fn revert(
+    State(http): State<Http>,
+    Caller(actor): Caller,
+    Body(request): Body<RevertRequest>,
+) -> Answer<Json<Page<Override>>> {
+    let items = http.app.override_revert_slot(&actor, &request).await.map_err(Refusal::audited)?;
+    Ok(Json(Page { items, next: None }))
 }
 
 /// Every breaker of every node that is heard.

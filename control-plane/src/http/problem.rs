@@ -46,7 +46,7 @@ impl Refusal {
         Self { is_audited: true, ..Self::from(error) }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.problem.hint = Some(hint.into());
         self
     }

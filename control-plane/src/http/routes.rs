@@ -9,8 +9,8 @@ use axum::{
 use protocol::admin::Role;
 
 use super::{
-    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, rollouts, sessions,
-    tokens,
+    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, rollouts, runbooks,
+    sessions, tokens,
 };
 
 /// How a route is called.
@@ -93,9 +93,12 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Get, "/v1/operations/{id}/events", viewer, operations::events)
         .add(Post, "/v1/operations/{id}/pause", operator, rollouts::pause)
         .add(Post, "/v1/operations/{id}/resume", operator, rollouts::resume)
+        .add(Post, "/v1/operations/{id}/confirm", operator, runbooks::confirm)
+        .add(Post, "/v1/runbooks/runs", operator, runbooks::create)
         .add(Post, "/v1/rollouts", operator, rollouts::create)
         .add(Get, "/v1/overrides", viewer, overrides::list)
         .add(Post, "/v1/overrides", operator, overrides::create)
+        .add(Post, "/v1/overrides/revert", operator, overrides::revert)
         .add(Get, "/v1/overrides/{id}", viewer, overrides::show)
         .add(Delete, "/v1/overrides/{id}", operator, overrides::end)
         .add(Get, "/v1/breakers", viewer, overrides::breakers)

@@ -37,11 +37,12 @@ mod overrides;
 mod overview;
 mod problem;
 mod rollout;
+mod runbooks;
 mod sessions;
 
 pub use self::{
     access::*, consistency::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*, problem::*,
-    rollout::*, sessions::*,
+    rollout::*, runbooks::*, sessions::*,
 };
 
 #[cfg(test)]

@@ -179,6 +179,22 @@ pub struct CreateOverride {
     pub dry_run: bool,
 }
 
+/// `POST /v1/overrides/revert`: ends what holds something, whatever its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RevertRequest {
+    /// What is held: `breaker presence`, `consistency_one`, `heartbeat_rate`, `batch NAME`, `kill`, ...; `faults` for
+    /// all faults.
+    pub slot: String,
+    /// `fleet`, or the name of a node. Default: wherever it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
 fn fleet() -> String {
     "fleet".to_owned()
 }
