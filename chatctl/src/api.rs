@@ -5,8 +5,8 @@ use std::time::Duration;
 use protocol::admin::{
     AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateOverride,
     CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, Node, Operation,
-    OperationState, Override, Overview, Page, ProblemBody, ReasonRequest, RevertRequest, RolloutRequest, RunRequest,
-    Token, TokenCreated, UserSession, WhoAmI,
+    OperationState, Override, Overview, Page, ProblemBody, ReasonRequest, ReconcileRequest, RevertRequest,
+    RolloutRequest, RunRequest, Token, TokenCreated, UserSession, WhoAmI,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -172,6 +172,11 @@ impl Api {
     /// Every breaker of every node that is heard.
     pub async fn breakers(&self) -> Result<Vec<Breaker>, CommandError> {
         Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
+    }
+
+    /// Begins to compare stored rows with the log.
+    pub async fn reconcile(&self, request: &ReconcileRequest) -> Result<Operation, CommandError> {
+        self.post("/v1/reconciliations", request).await
     }
 
     /// Begins to restart nodes, a few at a time.

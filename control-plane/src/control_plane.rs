@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{Actor, App, nodes::Nodes},
+    checks,
     error::AppError,
     http, reconcile, runs, session,
     store::Store,
@@ -67,6 +68,7 @@ impl ControlPlane {
         reconcile::take_over(&app).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(reconcile::run(app.clone(), stop.clone()));
+        tasks.spawn(checks::run(app.clone(), stop.clone()));
         tasks.spawn(runs::run(app.clone(), http::router(app.clone(), stop.clone()), stop.clone()));
         tasks.spawn(accept(app.clone(), streams, stop.clone(), tasks.clone()));
         Ok(Self { app, stop, tasks })

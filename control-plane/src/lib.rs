@@ -4,6 +4,7 @@
 //! - [`App`]: what callers can ask for: one file a resource, every change audited.
 //! - `reconcile`: one file a job; idempotent, run by timer and nudge, resumed after a restart from the store.
 //! - [`store`]: the port for what must survive, with its SQLite and in-memory adapters.
+//! - `checks`: drives reconciliations.
 //! - `runs`: makes the calls of runbooks.
 //! - `session`: one node's stream.
 //! - `http`: the API, its roles and its OpenAPI document.
@@ -13,6 +14,7 @@
 //! it was refused.
 
 mod app;
+mod checks;
 mod control_plane;
 mod error;
 mod http;

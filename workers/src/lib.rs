@@ -12,6 +12,7 @@ mod fanout;
 mod figures;
 mod node;
 mod persister;
+mod reconcile;
 mod record;
 mod replicas;
 mod sequencer;

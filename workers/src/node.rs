@@ -2,14 +2,18 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use async_trait::async_trait;
 use backends::{edge::Dependencies, levers::Levers};
 use protocol::{
     link::OwnedPartition,
-    node::{Desired, Register, Report, Role},
+    node::{Desired, Register, Report, Role, question},
 };
 use tokio::sync::watch;
 
-use crate::worker::{Worker, WorkerConfig, WorkerStats};
+use crate::{
+    reconcile,
+    worker::{Shared, Worker, WorkerConfig, WorkerStats},
+};
 
 /// A worker in its role as a node.
 pub struct WorkerNode {
@@ -18,6 +22,7 @@ pub struct WorkerNode {
     owned: watch::Receiver<Vec<OwnedPartition>>,
     levers: Arc<Levers>,
     dependencies: Dependencies,
+    shared: Shared,
 }
 
 impl WorkerNode {
@@ -29,10 +34,12 @@ impl WorkerNode {
             owned: worker.owned(),
             levers: worker.levers().clone(),
             dependencies: worker.dependencies().clone(),
+            shared: worker.shared().clone(),
         }
     }
 }
 
+#[async_trait]
 impl backends::node::Node for WorkerNode {
     fn register(&self) -> Register {
         Register {
@@ -70,5 +77,14 @@ impl backends::node::Node for WorkerNode {
 
     fn apply(&self, desired: &Desired) -> Result<(), String> {
         self.levers.apply(desired)
+    }
+
+    async fn answer(&self, question: question::Kind) -> Result<String, String> {
+        let question::Kind::CheckRows(ask) = question else {
+            return Err("only gateways answer this".to_owned());
+        };
+        let ports = &self.shared.ports;
+        let checked = reconcile::check(&*ports.log, &*ports.messages, &ask).await.map_err(|error| error.to_string())?;
+        serde_json::to_string(&checked).map_err(|error| error.to_string())
     }
 }

@@ -248,6 +248,11 @@ impl Worker {
         &self.shared.levers
     }
 
+    /// What its roles share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// How it was set up.
     pub(crate) fn config(&self) -> &Arc<WorkerConfig> {
         &self.shared.config

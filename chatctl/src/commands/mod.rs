@@ -18,6 +18,7 @@ pub mod node;
 pub mod operation;
 pub mod overrides;
 mod ready;
+pub mod reconcile;
 pub mod rollout;
 pub mod runbook;
 pub mod session;
@@ -56,6 +57,9 @@ pub enum Command {
     /// Run written procedures step by step, with checks, confirmations and a way back
     #[command(subcommand)]
     Runbook(runbook::Args),
+    /// Compare stored rows with the log: duplicate numbers, holes, a key twice, a row that differs
+    #[command(subcommand)]
+    Reconcile(reconcile::Args),
     /// Restart nodes a few at a time; pause, resume, abort that
     #[command(subcommand)]
     Rollout(rollout::Args),
@@ -111,6 +115,7 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Operation(args)) => operation::run(session, args).await,
         Some(Command::Incident(args)) => incident::run(session, args).await,
         Some(Command::Runbook(args)) => runbook::run(session, args).await,
+        Some(Command::Reconcile(args)) => reconcile::run(session, args).await,
         Some(Command::Rollout(args)) => rollout::run(session, args).await,
         Some(Command::Breaker(args)) => breaker::run(session, args).await,
         Some(Command::Heartbeats(args)) => heartbeats::run(session, args).await,

@@ -16,7 +16,7 @@ use crate::{
     cli::Cli,
     commands::{
         Command, breaker, consistency, conversation, fault, gateway, heartbeats, incident, node, operation, overrides,
-        rollout, session,
+        reconcile, rollout, session,
     },
     error::CommandError,
 };
@@ -127,6 +127,9 @@ fn of_command(
         Some(Command::Operation(operation::Args::List { .. })) => make.get("/v1/operations"),
         Some(Command::Operation(operation::Args::Show { operation })) => {
             make.get(format!("/v1/operations/{}", segment(&operation)))
+        }
+        Some(Command::Reconcile(reconcile::Args::Run(run))) => {
+            make.operation("/v1/reconciliations", &run.request(true, reason))
         }
         Some(Command::Rollout(args @ rollout::Args::Restart { .. })) => {
             make.operation("/v1/rollouts", &args.request(reason).ok_or("only restart can be run")?)

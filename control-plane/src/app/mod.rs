@@ -7,6 +7,7 @@ mod lever;
 pub(crate) mod nodes;
 mod operations;
 pub(crate) mod overrides;
+pub(crate) mod reconciliations;
 pub(crate) mod rollouts;
 pub(crate) mod runbooks;
 mod sessions;
@@ -59,6 +60,8 @@ pub struct App {
     pub(crate) nudge: Notify,
     /// Wakes the driver of runbooks.
     pub(crate) runs: Notify,
+    /// Wakes the driver of reconciliations.
+    pub(crate) checks: Notify,
     /// Idempotency keys whose calls are being answered.
     pub(crate) answering: Mutex<HashSet<String>>,
     /// Grows with each change of an operation: wakes the watchers.
@@ -77,6 +80,7 @@ impl App {
             writing: tokio::sync::Mutex::default(),
             nudge: Notify::new(),
             runs: Notify::new(),
+            checks: Notify::new(),
             answering: Mutex::default(),
             changed: watch::channel(0).0,
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),

@@ -13,6 +13,7 @@ mod openapi;
 mod operations;
 mod overrides;
 mod problem;
+mod reconciliations;
 mod rollouts;
 mod routes;
 mod runbooks;

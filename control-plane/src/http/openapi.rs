@@ -6,7 +6,10 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{audit, consistency, gateways, health, nodes, operations, overrides, rollouts, runbooks, sessions, tokens};
+use super::{
+    audit, consistency, gateways, health, nodes, operations, overrides, reconciliations, rollouts, runbooks, sessions,
+    tokens,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +31,7 @@ use super::{audit, consistency, gateways, health, nodes, operations, overrides, 
         operations::events,
         runbooks::create,
         runbooks::confirm,
+        reconciliations::create,
         rollouts::create,
         rollouts::pause,
         rollouts::resume,

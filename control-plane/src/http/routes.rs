@@ -9,8 +9,8 @@ use axum::{
 use protocol::admin::Role;
 
 use super::{
-    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, rollouts, runbooks,
-    sessions, tokens,
+    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, reconciliations,
+    rollouts, runbooks, sessions, tokens,
 };
 
 /// How a route is called.
@@ -95,6 +95,7 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Post, "/v1/operations/{id}/resume", operator, rollouts::resume)
         .add(Post, "/v1/operations/{id}/confirm", operator, runbooks::confirm)
         .add(Post, "/v1/runbooks/runs", operator, runbooks::create)
+        .add(Post, "/v1/reconciliations", operator, reconciliations::create)
         .add(Post, "/v1/rollouts", operator, rollouts::create)
         .add(Get, "/v1/overrides", viewer, overrides::list)
         .add(Post, "/v1/overrides", operator, overrides::create)

@@ -75,6 +75,10 @@ impl Messages for CassandraMessages {
         bounded("writing", write::write(&linked, rows, WriteConsistency::One)).await
     }
 
+    async fn quarantine(&self, row: &StoredMessage) -> StoreResult<()> {
+        bounded("moving a row to the quarantine", write::quarantine(&*self.link.now()?, row)).await
+    }
+
     async fn read(
         &self,
         conversation: &ConversationId,

@@ -21,36 +21,45 @@ type Table = (&'static str, &'static str);
 
 /// The tables of each version; only ever add to the end. Each must be such that creating it again does nothing: two
 /// processes may do it at once, and one may die half way.
-const VERSIONS: &[&[Table]] = &[&[
-    (
-        // A bucket has 10,000 numbers, so a conversation of years is many partitions of some MB. A number given twice
-        // is two rows.
-        "messages",
-        "(conversation text, bucket bigint, sequence_number bigint, message_id uuid, sender text,
+const VERSIONS: &[&[Table]] = &[
+    &[
+        (
+            // A bucket has 10,000 numbers, so a conversation of years is many partitions of some MB. A number given twice
+            // is two rows.
+            "messages",
+            "(conversation text, bucket bigint, sequence_number bigint, message_id uuid, sender text,
           idempotency_key uuid, body text, sent_at_ms bigint, intake_offset bigint, log_time_ms bigint,
           PRIMARY KEY ((conversation, bucket), sequence_number, message_id))",
-    ),
-    (
-        // All keys that may be asked for are one slice of one partition: the newest first, and rows that expired lie
-        // behind the slice, where no read meets their tombstones. A key counts for 24 h of log time, but a row expires
-        // by the cluster's clock, 72 h after it was written: so it is still there when the workers go on after two
-        // days of standing still. Files of one window expire together and are dropped whole.
-        "message_keys",
-        "(conversation text, log_time_ms bigint, sequence_number bigint, message_id uuid, sender text,
+        ),
+        (
+            // All keys that may be asked for are one slice of one partition: the newest first, and rows that expired lie
+            // behind the slice, where no read meets their tombstones. A key counts for 24 h of log time, but a row expires
+            // by the cluster's clock, 72 h after it was written: so it is still there when the workers go on after two
+            // days of standing still. Files of one window expire together and are dropped whole.
+            "message_keys",
+            "(conversation text, log_time_ms bigint, sequence_number bigint, message_id uuid, sender text,
           idempotency_key uuid, body_hash blob, intake_offset bigint,
           PRIMARY KEY ((conversation), log_time_ms, sequence_number, message_id))
          WITH CLUSTERING ORDER BY (log_time_ms DESC, sequence_number DESC, message_id ASC)
          AND default_time_to_live = 259200 AND gc_grace_seconds = 86400
          AND compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'HOURS',
                            'compaction_window_size': 6}",
-    ),
-    (
-        // Written with the number as its timestamp, so the highest number wins whatever comes last.
-        "heads",
-        "(conversation text PRIMARY KEY, sequence_number bigint, intake_offset bigint)
+        ),
+        (
+            // Written with the number as its timestamp, so the highest number wins whatever comes last.
+            "heads",
+            "(conversation text PRIMARY KEY, sequence_number bigint, intake_offset bigint)
          WITH compaction = {'class': 'LeveledCompactionStrategy'}",
-    ),
-]];
+        ),
+    ],
+    &[(
+        // What a reconciliation took out of the way: for people.
+        "quarantined_messages",
+        "(conversation text, sequence_number bigint, message_id uuid, sender text, idempotency_key uuid, body text,
+          sent_at_ms bigint, intake_offset bigint, log_time_ms bigint,
+          PRIMARY KEY ((conversation), sequence_number, message_id))",
+    )],
+];
 
 /// Creates what is missing. Fails when the keyspace was made by a later version of this program.
 pub(super) async fn prepare(session: &Session, options: &CassandraOptions) -> StoreResult<()> {

@@ -16,6 +16,8 @@ pub(super) struct Statements {
     pub(super) put_message: PreparedStatement,
     pub(super) put_key: PreparedStatement,
     pub(super) put_head: PreparedStatement,
+    pub(super) put_quarantined: PreparedStatement,
+    pub(super) take_message: PreparedStatement,
     pub(super) rows: PreparedStatement,
     pub(super) keys: PreparedStatement,
     pub(super) head: PreparedStatement,
@@ -44,6 +46,17 @@ impl Statements {
             .await?,
             put_head: prepare(
                 "INSERT INTO $heads (conversation, sequence_number, intake_offset) VALUES (?, ?, ?) USING TIMESTAMP ?",
+            )
+            .await?,
+            put_quarantined: prepare(
+                "INSERT INTO $quarantined_messages (conversation, sequence_number, message_id, sender, idempotency_key,
+                 body, sent_at_ms, intake_offset, log_time_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+            )
+            .await?,
+            // At the row's own timestamp: it takes this write and no later one.
+            take_message: prepare(
+                "DELETE FROM $messages USING TIMESTAMP ?
+                 WHERE conversation = ? AND bucket = ? AND sequence_number = ? AND message_id = ?",
             )
             .await?,
             rows: prepare(

@@ -117,6 +117,7 @@ impl<E: Edge> Consumer for BehindConsumer<E> {
 behind! { Messages:
     fn write(rows: &[StoredMessage]) -> ();
     fn write_one(rows: &[StoredMessage]) -> ();
+    fn quarantine(row: &StoredMessage) -> ();
     fn read(conversation: &ConversationId, first: u64, last: u64, limit: usize) -> Vec<StoredMessage>;
     fn head(conversation: &ConversationId) -> Option<Head>;
     fn keys_since(conversation: &ConversationId, since_ms: u64) -> Vec<KeyRow>;

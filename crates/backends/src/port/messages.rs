@@ -76,6 +76,9 @@ pub trait Messages: Send + Sync + 'static {
     /// The last row. `None` when there is none.
     async fn head(&self, conversation: &ConversationId) -> StoreResult<Option<Head>>;
 
+    /// Takes a surplus row out of the way of readers and keeps it where only people look. Nothing is lost by it.
+    async fn quarantine(&self, row: &StoredMessage) -> StoreResult<()>;
+
     /// What its nodes say of themselves. A store within this process is one node.
     async fn replicas(&self) -> StoreResult<Vec<Replica>> {
         let embedded =

@@ -56,6 +56,11 @@ impl Messages for SimMessages {
         Ok(())
     }
 
+    async fn quarantine(&self, row: &StoredMessage) -> StoreResult<()> {
+        self.rows.lock().remove(&(row.conversation.clone(), row.sequence_number, row.message_id));
+        Ok(())
+    }
+
     async fn read(&self, id: &ConversationId, first: u64, last: u64, limit: usize) -> StoreResult<Vec<StoredMessage>> {
         if first > last {
             return Ok(Vec::new());

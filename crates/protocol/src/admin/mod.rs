@@ -36,13 +36,14 @@ mod operations;
 mod overrides;
 mod overview;
 mod problem;
+mod reconcile;
 mod rollout;
 mod runbooks;
 mod sessions;
 
 pub use self::{
     access::*, consistency::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*, problem::*,
-    rollout::*, runbooks::*, sessions::*,
+    reconcile::*, rollout::*, runbooks::*, sessions::*,
 };
 
 #[cfg(test)]

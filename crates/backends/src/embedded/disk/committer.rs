@@ -24,6 +24,8 @@ pub(super) enum Job {
     Append { slot: usize, payloads: Vec<Bytes>, done: oneshot::Sender<StoreResult<u64>> },
     /// Rows of a keyspace.
     Put { space: Space, rows: Vec<(Vec<u8>, Vec<u8>)>, done: oneshot::Sender<StoreResult<()>> },
+    /// Rows of messages that go to the quarantine.
+    Quarantine { rows: Vec<(Vec<u8>, Vec<u8>)>, done: oneshot::Sender<StoreResult<()>> },
 }
 
 /// Where a [`Job::Put`] goes.
@@ -139,6 +141,13 @@ impl Writer {
                     let space = self.space(space).clone();
                     for (key, value) in rows {
                         batch.insert(&space, key, value);
+                    }
+                    put.push(done);
+                }
+                Job::Quarantine { rows, done } => {
+                    for (key, value) in rows {
+                        batch.remove(&self.spaces.messages, key.clone());
+                        batch.insert(&self.spaces.quarantine, key, value);
                     }
                     put.push(done);
                 }

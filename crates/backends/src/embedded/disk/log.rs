@@ -139,6 +139,12 @@ impl Disk {
         self.committer.submit(Job::Put { space, rows, done })?;
         outcome.await.map_err(|_| closed())?
     }
+
+    pub(super) async fn move_to_quarantine(&self, rows: Vec<(Vec<u8>, Vec<u8>)>) -> StoreResult<()> {
+        let (done, outcome) = oneshot::channel();
+        self.committer.submit(Job::Quarantine { rows, done })?;
+        outcome.await.map_err(|_| closed())?
+    }
 }
 
 pub(super) fn closed() -> StoreError {

@@ -63,6 +63,10 @@ impl Messages for Disk {
         self.put(Space::Messages, rows.iter().map(encode).collect()).await
     }
 
+    async fn quarantine(&self, row: &StoredMessage) -> StoreResult<()> {
+        self.move_to_quarantine(vec![encode(row)]).await
+    }
+
     async fn read(
         &self,
         conversation: &ConversationId,

@@ -37,6 +37,8 @@ struct Spaces {
     commits: Keyspace,
     /// Conversation, number, message id -> row.
     messages: Keyspace,
+    /// Rows that a reconciliation took out of the way, under the same keys.
+    quarantine: Keyspace,
 }
 
 /// The store on disk: a [`super::LogSource`] and [`crate::port::Messages`].
@@ -58,7 +60,12 @@ impl Disk {
         let db = Database::builder(path).manual_journal_persist(true).worker_threads(2).open().map_err(fail)?;
         journals.confirm()?;
         let space = |name: &str| db.keyspace(name, KeyspaceCreateOptions::default).map_err(fail);
-        let spaces = Spaces { log: space("log")?, commits: space("commits")?, messages: space("messages")? };
+        let spaces = Spaces {
+            log: space("log")?,
+            commits: space("commits")?,
+            messages: space("messages")?,
+            quarantine: space("quarantine")?,
+        };
         let per_topic = log::partition_count(&spaces.commits, options.partitions)?;
         let partitions = log::load(&spaces.log, per_topic)?;
         if let Some(written) = written {
