@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     app::{Actor, App, nodes::Nodes},
     checks,
+    detect::{self, Hooks},
     error::AppError,
     http, reconcile, runs, session,
     store::Store,
@@ -37,6 +38,8 @@ pub struct ControlPlaneConfig {
     pub clock: Clock,
     /// For names of operations.
     pub seed: u64,
+    /// URLs that are told of incidents; one that ends in `/api/v2/alerts` is an Alertmanager.
+    pub webhooks: Vec<String>,
 }
 
 impl std::fmt::Debug for ControlPlaneConfig {
@@ -63,11 +66,15 @@ impl ControlPlane {
         streams: mpsc::Receiver<Duplex<ControlFrame, NodeFrame>>,
     ) -> Result<Self, AppError> {
         let nodes = Nodes::new(store.nodes().await?, store.desired().await?);
-        let app = Arc::new(App::new(store, config.clock, StdRng::seed_from_u64(config.seed), nodes));
+        let mut app = App::new(store, config.clock, StdRng::seed_from_u64(config.seed), nodes);
+        app.hooks = Arc::new(Hooks::new(config.webhooks));
+        let app = Arc::new(app);
         app.token_bootstrap(&config.admin_token).await?;
         reconcile::take_over(&app).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(reconcile::run(app.clone(), stop.clone()));
+        tasks.spawn(app.hooks.clone().run(stop.clone()));
+        tasks.spawn(detect::run(app.clone(), stop.clone()));
         tasks.spawn(checks::run(app.clone(), stop.clone()));
         tasks.spawn(runs::run(app.clone(), http::router(app.clone(), stop.clone()), stop.clone()));
         tasks.spawn(accept(app.clone(), streams, stop.clone(), tasks.clone()));

@@ -4,6 +4,7 @@
 //! - [`App`]: what callers can ask for: one file a resource, every change audited.
 //! - `reconcile`: one file a job; idempotent, run by timer and nudge, resumed after a restart from the store.
 //! - [`store`]: the port for what must survive, with its SQLite and in-memory adapters.
+//! - `detect`: samples, detectors, incidents.
 //! - `checks`: drives reconciliations.
 //! - `runs`: makes the calls of runbooks.
 //! - `session`: one node's stream.
@@ -16,6 +17,7 @@
 mod app;
 mod checks;
 mod control_plane;
+mod detect;
 mod error;
 mod http;
 mod reconcile;

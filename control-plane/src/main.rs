@@ -14,6 +14,11 @@ const CONTROL_PLANE: &[Setting] = &[
     Setting::new::<SocketAddr>("listen", Some("127.0.0.1:7400"), "where chatctl connects"),
     Setting::new::<SocketAddr>("nodes.listen", Some("127.0.0.1:7500"), "where gateways and workers connect"),
     Setting::new::<PathBuf>("data_dir", None, "directory for its state"),
+    Setting::new::<String>(
+        "webhooks",
+        Some(""),
+        "URLs that are told of incidents, separated by commas; .../api/v2/alerts is an Alertmanager",
+    ),
     Setting::new::<PathBuf>("admin_token_file", None, "file with the secret of the first admin token"),
 ];
 
@@ -40,7 +45,10 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
 
     let servers = CancellationToken::new();
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
-    let config = ControlPlaneConfig { admin_token: admin_token.trim().to_owned(), clock, seed: clock.now_ms() };
+    let webhooks: String = settings.get("webhooks");
+    let webhooks = webhooks.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    let config =
+        ControlPlaneConfig { admin_token: admin_token.trim().to_owned(), clock, seed: clock.now_ms(), webhooks };
     let control = ControlPlane::start(config, Arc::new(store), streams).await.map_err(refused)?;
     control.serve(listener).map_err(refused)?;
 

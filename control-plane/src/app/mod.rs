@@ -3,28 +3,37 @@
 mod audit;
 pub(crate) mod consistency;
 mod gateways;
+pub(crate) mod incidents;
 mod lever;
 pub(crate) mod nodes;
 mod operations;
 pub(crate) mod overrides;
+mod overview;
 pub(crate) mod reconciliations;
 pub(crate) mod rollouts;
 pub(crate) mod runbooks;
 mod sessions;
 mod tokens;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use backends::Clock;
 use parking_lot::Mutex;
-use protocol::admin::Role;
+use protocol::admin::{Mode, Role};
 use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::nodes::Nodes;
 pub use self::operations::OperationQuery;
 pub(crate) use self::{audit::Deed, operations::Watcher};
-use crate::{error::AppError, store::Store};
+use crate::{
+    detect::{Hooks, Samples},
+    error::AppError,
+    store::Store,
+};
 
 /// Longest reason.
 const REASON_CHARS_MAX: usize = 500;
@@ -62,6 +71,14 @@ pub struct App {
     pub(crate) runs: Notify,
     /// Wakes the driver of reconciliations.
     pub(crate) checks: Notify,
+    /// The recent past of the fleet.
+    pub(crate) samples: Mutex<Samples>,
+    /// Incidents resolved by hand since the last look.
+    pub(crate) resolved_by_hand: Mutex<Vec<(Mode, Option<String>)>>,
+    /// When the rules of open incidents held last.
+    pub(crate) incidents_seen: Mutex<HashMap<String, u64>>,
+    /// Who is told of incidents.
+    pub(crate) hooks: Arc<Hooks>,
     /// Idempotency keys whose calls are being answered.
     pub(crate) answering: Mutex<HashSet<String>>,
     /// Grows with each change of an operation: wakes the watchers.
@@ -81,6 +98,10 @@ impl App {
             nudge: Notify::new(),
             runs: Notify::new(),
             checks: Notify::new(),
+            samples: Mutex::default(),
+            resolved_by_hand: Mutex::default(),
+            incidents_seen: Mutex::default(),
+            hooks: Arc::default(),
             answering: Mutex::default(),
             changed: watch::channel(0).0,
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
@@ -91,7 +112,7 @@ impl App {
 
 impl App {
     /// For the ends of names: they keep a name from coming again when the store is made anew and numbers restart.
-    fn random_tail(&self) -> u16 {
+    pub(crate) fn random_tail(&self) -> u16 {
         self.rng.lock().random()
     }
 }

@@ -8,6 +8,8 @@ mod gateways;
 mod guard;
 mod health;
 mod idempotency;
+mod incidents;
+mod metrics;
 mod nodes;
 mod openapi;
 mod operations;

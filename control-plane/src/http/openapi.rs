@@ -7,8 +7,8 @@ use utoipa::{
 };
 
 use super::{
-    audit, consistency, gateways, health, nodes, operations, overrides, reconciliations, rollouts, runbooks, sessions,
-    tokens,
+    audit, consistency, gateways, health, incidents, metrics, nodes, operations, overrides, reconciliations, rollouts,
+    runbooks, sessions, tokens,
 };
 
 #[derive(OpenApi)]
@@ -41,6 +41,13 @@ use super::{
         overrides::end,
         overrides::revert,
         overrides::breakers,
+        metrics::metrics,
+        incidents::overview,
+        incidents::list,
+        incidents::show,
+        incidents::ack,
+        incidents::resolve,
+        incidents::alerts,
         consistency::show,
         consistency::windows,
         consistency::lag,

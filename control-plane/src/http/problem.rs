@@ -83,6 +83,9 @@ impl From<AppError> for Refusal {
             AppError::NotFound { what: "override", .. } => {
                 Self::new(ProblemCode::NotFound, message).hint("chatctl override list --all shows all")
             }
+            AppError::NotFound { what: "incident", .. } => {
+                Self::new(ProblemCode::NotFound, message).hint("chatctl incident list --all shows all")
+            }
             AppError::NotFound { what: "node", .. } => {
                 Self::new(ProblemCode::NotFound, message).hint("chatctl node list shows all")
             }

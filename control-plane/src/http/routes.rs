@@ -9,8 +9,8 @@ use axum::{
 use protocol::admin::Role;
 
 use super::{
-    Http, audit, consistency, gateways, guard, health, nodes, openapi, operations, overrides, reconciliations,
-    rollouts, runbooks, sessions, tokens,
+    Http, audit, consistency, gateways, guard, health, incidents, metrics, nodes, openapi, operations, overrides,
+    reconciliations, rollouts, runbooks, sessions, tokens,
 };
 
 /// How a route is called.
@@ -108,6 +108,13 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Get, "/v1/lag", viewer, consistency::lag)
         .add(Get, "/v1/sessions/{id}", viewer, sessions::show)
         .add(Post, "/v1/sessions/{id}/kick", operator, sessions::kick)
+        .add(Get, "/metrics", None, metrics::metrics)
+        .add(Get, "/v1/overview", viewer, incidents::overview)
+        .add(Get, "/v1/incidents", viewer, incidents::list)
+        .add(Get, "/v1/incidents/{id}", viewer, incidents::show)
+        .add(Post, "/v1/incidents/{id}/ack", operator, incidents::ack)
+        .add(Post, "/v1/incidents/{id}/resolve", operator, incidents::resolve)
+        .add(Get, "/v1/alerts", viewer, incidents::alerts)
         .add(Get, "/v1/audit", viewer, audit::list)
         .add(Get, "/v1/audit/verify", viewer, audit::verify)
         .add(Get, "/v1/tokens", admin, tokens::list)

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod breaker;
+pub mod detect;
 mod drain;
 mod fair;
 mod fold;

@@ -165,8 +165,12 @@ impl LocalFleet {
 
         let local = |source| FleetError::Io { what: "read a local address", source };
         let control_address = dialable(control_listener.local_addr().map_err(local)?);
-        let config =
-            ControlPlaneConfig { admin_token: stores.secrets.admin_token.clone(), clock, seed: clock.now_ms() };
+        let config = ControlPlaneConfig {
+            admin_token: stores.secrets.admin_token.clone(),
+            clock,
+            seed: clock.now_ms(),
+            webhooks: Vec::new(),
+        };
         let control = ControlPlane::start(config, Arc::new(stores.control), nodes.listen(CONTROL)).await?;
         control.serve(control_listener).map_err(local)?;
 

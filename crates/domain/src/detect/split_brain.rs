@@ -1,0 +1,30 @@
+//! Failure mode 5: one user on two gateways. The registry was overwritten by a lower version, or a session goes back and
+//! forth.
+
+use super::{Alarm, Finding, FleetSample, Reading, figure, newest, sum};
+
+const WINDOW_S: usize = 60;
+const OVERWRITES_MIN: u64 = 1;
+/// Below this somebody walks between two networks.
+const FLIP_FLOPS_MIN: u64 = 3;
+
+pub(super) fn read(samples: &[FleetSample]) -> Reading {
+    let recent = newest(samples, WINDOW_S);
+    let (stale, flips) = (sum(recent, |it| it.stale_overwrites), sum(recent, |it| it.flip_flops));
+    let is_found = stale >= OVERWRITES_MIN || flips >= FLIP_FLOPS_MIN;
+    let key = if stale > 0 || flips == 0 {
+        figure("stale registrations in 60 s", stale as f64, "sessions", OVERWRITES_MIN as f64)
+    } else {
+        figure("sessions back and forth in 60 s", flips as f64, "sessions", FLIP_FLOPS_MIN as f64)
+    };
+    let findings = is_found.then(|| Finding {
+        alarm: Alarm::Critical,
+        summary: format!("{stale} sessions overwritten by an older one, {flips} went back and forth within a minute"),
+        evidence: vec![
+            figure("stale registrations in 60 s", stale as f64, "sessions", OVERWRITES_MIN as f64),
+            figure("sessions back and forth in 60 s", flips as f64, "sessions", FLIP_FLOPS_MIN as f64),
+        ],
+        subject: None,
+    });
+    Reading { key, findings: findings.into_iter().collect() }
+}
