@@ -5,6 +5,7 @@
 
 mod backoff;
 mod breaker;
+mod capacity;
 pub mod detect;
 mod drain;
 mod fair;
@@ -18,6 +19,7 @@ mod session;
 
 pub use backoff::Backoff;
 pub use breaker::{Admission, Breaker, BreakerPosition, BreakerRule, PRESENCE_RULE, STORE_RULE};
+pub use capacity::{Counts, HEADROOM, Load, NodeCapacity, needed};
 pub use drain::{DrainPlan, DrainRefusal, Survivors, drain_guard, drain_limit_per_tick};
 pub use fair::FairQueue;
 pub use fold::{ConversationFold, Folded, KeyRow, LogPosition, Submission};

@@ -136,15 +136,18 @@ fn a_store_that_does_not_keep_up_shows_in_its_writes_or_its_lag() {
 }
 
 #[test]
-fn a_stale_registration_or_three_flips_are_a_split_brain() {
+fn a_stale_registration_or_many_flips_are_a_split_brain() {
     let mode = FailureMode::SplitBrain;
     let calm = |it: &mut FleetSample| it.flip_flops = 0;
     let mut samples = fleet(60, calm);
     assert_eq!(found(mode, &samples), None);
-    samples[5].flip_flops = 2;
-    assert_eq!(found(mode, &samples), None);
-    samples[50].flip_flops = 1;
+    samples[5].flip_flops = 12;
+    assert_eq!(found(mode, &samples), None, "of 80,000 some walk between two networks");
+    samples[50].flip_flops = 5;
     assert_eq!(found(mode, &samples), Some(Alarm::Critical));
+    let small =
+        |it: &mut FleetSample| (it.gateways, it.flip_flops) = (vec![gateway("gw-1", 40)], u64::from(it.at_ms < 3_000));
+    assert_eq!(found(mode, &fleet(60, small)), Some(Alarm::Critical), "of 40 three do not");
     let mut samples = fleet(60, calm);
     samples[0].stale_overwrites = 1;
     assert_eq!(found(mode, &samples), Some(Alarm::Critical));
