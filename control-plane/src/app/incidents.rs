@@ -73,6 +73,7 @@ impl App {
         self.store.commit(vec![write(&incident, document.number, document.revision + 1)?, audit]).await?;
         incident.revision = document.revision + 1;
         if state == IncidentState::Resolved {
+            self.forget_seen(id);
             self.resolved_by_hand.lock().push(key(&incident));
             self.hooks.push(crate::detect::Event::Resolved(incident.clone()));
         }

@@ -37,7 +37,7 @@ impl App {
             workers_lost: of(NodeRole::Worker, true),
             users: live().map(|view| view.report.users).sum(),
             capacity: live().map(|view| view.record.capacity).sum(),
-            now: Point { delivery_p99_ms: delivery_p99_ms(&views), ..now.unwrap_or_default() },
+            now: now.unwrap_or_default(),
             history,
             lights,
             incidents_open: open.len() as u64,
@@ -51,11 +51,6 @@ impl App {
             troubles: troubles(&views),
         })
     }
-}
-
-fn delivery_p99_ms(views: &[NodeView]) -> u64 {
-    let figures = views.iter().filter(|view| !view.lost).filter_map(|view| view.report.figures.as_ref());
-    figures.map(|figures| figures.direct_p99_ms).max().unwrap_or(0)
 }
 
 fn troubles(views: &[NodeView]) -> Vec<String> {
@@ -76,8 +71,8 @@ fn lights(samples: &[FleetSample], open: &[Incident]) -> Vec<Light> {
             let incident = open.iter().find(|incident| incidents::key(incident).0 == to_mode(mode));
             let key = reading.key;
             let state = match incident {
-                _ if samples.is_empty() => LightState::Unknown,
                 Some(_) => LightState::Firing,
+                None if !mode.is_measured(samples) => LightState::Unknown,
                 None if !reading.findings.is_empty() => LightState::Firing,
                 None if key.value >= key.threshold * NEAR && key.value > 0.0 => LightState::Near,
                 None => LightState::Good,
@@ -99,15 +94,12 @@ fn lights(samples: &[FleetSample], open: &[Incident]) -> Vec<Light> {
 fn point(samples: &[FleetSample]) -> Point {
     let seconds = samples.len().max(1) as f64;
     let worst = |of: fn(&FleetSample) -> u64| samples.iter().map(of).max().unwrap_or(0);
-    let live = |sample: &FleetSample| -> u64 {
-        sample.gateways.iter().filter(|gateway| gateway.is_live).map(|gateway| gateway.connections).sum()
-    };
     Point {
         at_ms: samples.last().map_or(0, |last| last.at_ms),
-        connections: samples.last().map_or(0, live),
+        connections: samples.last().map_or(0, FleetSample::live_connections),
         messages_per_s: samples.iter().map(|it| it.accepted).sum::<u64>() as f64 / seconds,
         deliveries_per_s: samples.iter().map(|it| it.delivered).sum::<u64>() as f64 / seconds,
-        delivery_p99_ms: worst(|it| it.fanout_p99_ms),
+        delivery_p99_ms: worst(|it| it.direct_p99_ms),
         lag_records: worst(|it| it.lag_records),
         lag_ms: worst(|it| it.lag_ms),
         write_p99_ms: worst(|it| it.write_p99_ms),

@@ -1,8 +1,11 @@
 //! Opens incidents for what the detectors find, keeps their evidence fresh, and resolves them by rule.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use domain::detect::{Alarm, FailureMode, Figure, Finding};
+use domain::detect::{Alarm, FailureMode, Figure, Finding, FleetSample};
 use protocol::admin::{Evidence, Incident, IncidentState, Mode, Severity};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -21,52 +24,93 @@ const EVIDENCE_MS: u64 = 10_000;
 /// Incidents that may be open at once.
 const OPEN_MAX: usize = 1_000;
 
+/// What an incident is about ([`incidents::key`]).
+type Key = (Mode, Option<String>);
+
+/// What the watcher keeps in mind between two looks.
+#[derive(Debug, Default)]
+struct Mind {
+    /// Resolved by hand while their rules held: they stay so until the rule was false once.
+    hushed: BTreeSet<Key>,
+    /// When nobody reported a mode's figures, the last time, ms since the epoch.
+    unmeasured_ms: BTreeMap<Mode, u64>,
+    /// When this control plane took over what earlier ones had opened, ms since the epoch.
+    since_ms: Option<u64>,
+}
+
+impl Mind {
+    /// Until when it could not be told whether an incident is over: nobody measured it, or it is older than this
+    /// control plane, which has not seen its rule's whole window yet.
+    fn sure_ms(&self, incident: &Incident, mode: FailureMode) -> u64 {
+        let measured_ms = self.unmeasured_ms.get(&incident.mode).copied().unwrap_or(0);
+        let since_ms = self.since_ms.filter(|since_ms| incident.opened_ms < *since_ms);
+        measured_ms.max(since_ms.map_or(0, |since_ms| since_ms + mode.window_ms()))
+    }
+}
+
 /// Watches until `stop`.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut ticks = interval(SAMPLE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Resolved by hand while their rules held: they stay so until the rule was false once.
-    let mut hushed: BTreeSet<(Mode, Option<String>)> = BTreeSet::new();
+    let mut mind = Mind::default();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let (now_ms, views) = (app.clock.now_ms(), app.nodes.views());
-        let found = {
-            let mut samples = app.samples.lock();
-            samples.take(now_ms, &views);
-            read(samples.all())
-        };
-        if let Err(error) = pass(&app, found, &mut hushed).await {
+        if let Err(error) = look(&app, &mut mind).await {
             tracing::warn!(%error, "incidents cannot be looked after now");
         }
     }
 }
 
+async fn look(app: &App, mind: &mut Mind) -> Result<(), AppError> {
+    let (now_ms, views) = (app.clock.now_ms(), app.nodes.views());
+    if mind.since_ms.is_none() {
+        let open = app.store.documents(DocumentKind::Incident, false, u64::MAX, OPEN_MAX).await?;
+        let mut samples = app.samples.lock();
+        open.iter().filter_map(readable).for_each(|incident| samples.take_over(&incident));
+        mind.since_ms = Some(now_ms);
+    }
+    let found = {
+        let mut samples = app.samples.lock();
+        samples.take(now_ms, &views);
+        let samples = samples.all();
+        let unmeasured = FailureMode::ALL.into_iter().filter(|mode| !mode.is_measured(samples));
+        mind.unmeasured_ms.extend(unmeasured.map(|mode| (to_mode(mode), now_ms)));
+        read(samples)
+    };
+    pass(app, found, mind).await
+}
+
+/// One that cannot be read, perhaps of a later version, must not blind the watcher for the others.
+fn readable(document: &Document) -> Option<Incident> {
+    incidents::read(document)
+        .inspect_err(|error| tracing::warn!(%error, id = document.id, "an incident cannot be read"))
+        .ok()
+}
+
 type Found = Vec<(FailureMode, Finding)>;
 
-fn read(samples: &[domain::detect::FleetSample]) -> Found {
+fn read(samples: &[FleetSample]) -> Found {
     let all = FailureMode::ALL.into_iter();
     all.flat_map(|mode| mode.read(samples).findings.into_iter().map(move |finding| (mode, finding))).collect()
 }
 
-async fn pass(app: &App, found: Found, hushed: &mut BTreeSet<(Mode, Option<String>)>) -> Result<(), AppError> {
+async fn pass(app: &App, found: Found, mind: &mut Mind) -> Result<(), AppError> {
     let _writing = app.writing.lock().await;
     let now_ms = app.clock.now_ms();
     let open = app.store.documents(DocumentKind::Incident, false, u64::MAX, OPEN_MAX).await?;
-    let open: Vec<(Incident, Document)> = open
-        .into_iter()
-        .map(|document| Ok((incidents::read(&document)?, document)))
-        .collect::<Result<_, AppError>>()?;
+    let open: Vec<(Incident, Document)> =
+        open.into_iter().filter_map(|document| Some((readable(&document)?, document))).collect();
     let name = |mode: FailureMode, finding: &Finding| (to_mode(mode), finding.subject.clone());
-    hushed.extend(app.resolved_by_hand.lock().drain(..));
-    hushed.retain(|key| found.iter().any(|(mode, finding)| name(*mode, finding) == *key));
+    mind.hushed.extend(app.resolved_by_hand.lock().drain(..));
+    mind.hushed.retain(|key| found.iter().any(|(mode, finding)| name(*mode, finding) == *key));
     let mut changes = Vec::new();
     let mut events = Vec::new();
     for (incident, document) in &open {
-        let mode = FailureMode::ALL.into_iter().find(|mode| to_mode(*mode) == incident.mode);
+        let mode = of_mode(incident.mode);
         let held = found.iter().find(|(mode, finding)| name(*mode, finding) == incidents::key(incident));
         let mut next = incident.clone();
         match held {
@@ -79,9 +123,10 @@ async fn pass(app: &App, found: Found, hushed: &mut BTreeSet<(Mode, Option<Strin
             Some(_) => app.seen(&incident.id, now_ms),
             None => {
                 let seen_ms = app.last_seen(&incident.id).unwrap_or(incident.seen_ms).max(incident.seen_ms);
-                if now_ms < seen_ms + mode.map_or(60_000, FailureMode::quiet_ms) {
+                if now_ms < mind.sure_ms(incident, mode).max(seen_ms) + mode.quiet_ms() {
                     continue;
                 }
+                next.seen_ms = seen_ms;
                 next.state = IncidentState::Resolved;
                 next.resolved_ms = Some(now_ms);
                 next.resolved_by = Some("rule".to_owned());
@@ -96,7 +141,7 @@ async fn pass(app: &App, found: Found, hushed: &mut BTreeSet<(Mode, Option<Strin
     }
     for (mode, finding) in &found {
         let key = name(*mode, finding);
-        let is_known = open.iter().any(|(incident, _)| incidents::key(incident) == key) || hushed.contains(&key);
+        let is_known = open.iter().any(|(incident, _)| incidents::key(incident) == key) || mind.hushed.contains(&key);
         if is_known || open.len() + events.len() >= OPEN_MAX {
             continue;
         }
@@ -167,5 +212,16 @@ pub(crate) fn to_mode(mode: FailureMode) -> Mode {
         FailureMode::WriteTimeouts => Mode::WriteTimeouts,
         FailureMode::SplitBrain => Mode::SplitBrain,
         FailureMode::FanoutDelay => Mode::FanoutDelay,
+    }
+}
+
+fn of_mode(mode: Mode) -> FailureMode {
+    match mode {
+        Mode::GatewayCrash => FailureMode::GatewayCrash,
+        Mode::LostAck => FailureMode::LostAck,
+        Mode::PresenceStorm => FailureMode::PresenceStorm,
+        Mode::WriteTimeouts => FailureMode::WriteTimeouts,
+        Mode::SplitBrain => FailureMode::SplitBrain,
+        Mode::FanoutDelay => FailureMode::FanoutDelay,
     }
 }

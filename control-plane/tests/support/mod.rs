@@ -17,7 +17,7 @@ use chat_control_plane::{
 use parking_lot::Mutex;
 use protocol::{
     admin::{Gateway, Operation, Role},
-    node::{ControlFrame, Desired, DrainPhase, DrainReport, NodeFrame, Register, Report, Role as NodeRole},
+    node::{ControlFrame, Desired, DrainPhase, DrainReport, Figures, NodeFrame, Register, Report, Role as NodeRole},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,7 @@ pub struct FakeState {
     pub connections: u64,
     pub drain: DrainReport,
     pub refuse: Option<&'static str>,
+    pub figures: Option<Figures>,
 }
 
 #[async_trait]
@@ -61,6 +62,7 @@ impl Node for FakeGateway {
             connections: state.connections,
             users: state.connections,
             drain: Some(state.drain.clone()),
+            figures: state.figures.clone(),
             ..Report::default()
         }
     }

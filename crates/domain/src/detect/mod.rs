@@ -8,6 +8,8 @@ mod presence_storm;
 mod split_brain;
 mod write_timeouts;
 
+pub use self::gateway_crash::Loss;
+
 /// A second of the fleet. Counters are of that second; gauges as they stood.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FleetSample {
@@ -15,6 +17,10 @@ pub struct FleetSample {
     pub at_ms: u64,
     /// The gateways.
     pub gateways: Vec<GatewaySample>,
+    /// Gateways that reported their figures.
+    pub gateways_measured: u64,
+    /// Workers that did.
+    pub workers_measured: u64,
     /// Messages accepted.
     pub accepted: u64,
     /// Deliveries.
@@ -39,6 +45,8 @@ pub struct FleetSample {
     pub flip_flops: u64,
     /// Group messages fanned out.
     pub fanout_messages: u64,
+    /// p99 of direct deliveries, ms.
+    pub direct_p99_ms: u64,
     /// p99 of group deliveries, ms; batched groups excepted.
     pub fanout_p99_ms: u64,
     /// Group messages that wait.
@@ -57,6 +65,13 @@ pub struct FleetSample {
     pub lag_ms: u64,
 }
 
+impl FleetSample {
+    /// Connections of the gateways that are heard.
+    pub fn live_connections(&self) -> u64 {
+        self.gateways.iter().filter(|it| it.is_live).map(|it| it.connections).sum()
+    }
+}
+
 /// A gateway in a sample.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GatewaySample {
@@ -70,6 +85,10 @@ pub struct GatewaySample {
     pub connections: u64,
     /// How long it was not heard, ms.
     pub silent_ms: u64,
+    /// Of a lost one: connections that the fleet must have so that its users count as back ([`Loss`]).
+    pub needed: u64,
+    /// Of a lost one: its users are back elsewhere ([`Loss`]).
+    pub is_back: bool,
 }
 
 /// How bad.
@@ -152,6 +171,26 @@ impl FailureMode {
             Self::GatewayCrash => 30_000,
             _ => 60_000,
         }
+    }
+
+    /// The longest window of its rule, ms: after a start, a rule that does not hold says nothing before.
+    pub const fn window_ms(self) -> u64 {
+        match self {
+            // A gateway is lost after 3 s.
+            Self::GatewayCrash => 4_000,
+            Self::PresenceStorm => 10_000,
+            Self::LostAck | Self::SplitBrain | Self::FanoutDelay => 60_000,
+            Self::WriteTimeouts => 300_000,
+        }
+    }
+
+    /// True when the nodes that count what it looks at report it now.
+    pub fn is_measured(self, samples: &[FleetSample]) -> bool {
+        samples.last().is_some_and(|now| match self {
+            Self::GatewayCrash => !now.gateways.is_empty(),
+            Self::LostAck | Self::PresenceStorm | Self::SplitBrain => now.gateways_measured > 0,
+            Self::WriteTimeouts | Self::FanoutDelay => now.workers_measured > 0,
+        })
     }
 
     /// Looks at a window of samples, oldest first, the last one being now.

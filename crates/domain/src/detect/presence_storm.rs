@@ -28,8 +28,13 @@ pub(super) fn read(samples: &[FleetSample]) -> Reading {
     if offline >= FALSE_OFFLINE_MIN {
         why.push(format!("{offline} connected users were shown offline in 10 s"));
     }
+    // Most presence stores do not tell their CPU: then a slow one that also fails calls is worth a look, no more.
+    let is_hint = why.is_empty() && cpu == 0 && p99_ms > P99_MS && errors > 0;
+    if is_hint {
+        why.push(format!("the presence store answers in {p99_ms} ms and some heartbeats fail"));
+    }
     let findings = (!why.is_empty()).then(|| Finding {
-        alarm: Alarm::Critical,
+        alarm: if is_hint { Alarm::Warning } else { Alarm::Critical },
         summary: why.join("; "),
         evidence: vec![
             key.clone(),

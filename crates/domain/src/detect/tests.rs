@@ -14,6 +14,8 @@ fn healthy(n: u64) -> FleetSample {
     FleetSample {
         at_ms: n * 1_000,
         gateways: vec![gateway("gw-1", 40_000 + chance(1, 500)), gateway("gw-2", 40_000 + chance(2, 500))],
+        gateways_measured: 2,
+        workers_measured: 2,
         accepted: 20_000,
         delivered: 400_000,
         dedup_lookups: 20_000,
@@ -26,6 +28,7 @@ fn healthy(n: u64) -> FleetSample {
         stale_overwrites: 0,
         flip_flops: u64::from(chance(8, 60) == 0),
         fanout_messages: 8_000,
+        direct_p99_ms: 5 + chance(16, 40),
         fanout_p99_ms: 300 + chance(9, 900),
         fanout_queue: chance(10, 4_000),
         writes: 400,
@@ -84,14 +87,36 @@ fn a_gateway_that_is_not_heard_and_did_not_leave_has_crashed() {
         samples.push(quiet);
         assert_eq!(found(FailureMode::GatewayCrash, &samples), None);
     }
-    // Everybody is elsewhere for half a minute: users are saved.
+    // Everybody is elsewhere: users are saved.
     samples.pop();
-    for _ in 0..31 {
-        let mut elsewhere = last.clone();
-        elsewhere.gateways[1].connections = 80_600;
-        samples.push(elsewhere);
-    }
+    last.gateways[0].is_back = true;
+    samples.push(last);
     assert_eq!(found(FailureMode::GatewayCrash, &samples), None);
+}
+
+#[test]
+fn users_are_back_when_the_dropped_connections_are_back_for_half_a_minute() {
+    // One of 30 gateways: less than 5% of the fleet, but all of its users.
+    let mut loss = Loss::new(40_000, 1_200_000);
+    for _ in 0..1_000 {
+        loss.step(1_160_000);
+        assert!(!loss.is_back(), "nobody came back, however long it takes");
+    }
+    loss.step(1_197_999);
+    assert!(!loss.is_back(), "94.99% are not enough");
+    for _ in 0..29 {
+        loss.step(1_198_000);
+        assert!(loss.is_back());
+    }
+    loss.step(1_160_000);
+    assert!(!loss.is_back(), "29 s are not enough");
+    for _ in 0..30 {
+        loss.step(1_198_000);
+    }
+    loss.step(0);
+    assert!(loss.is_back(), "the fleet may empty later");
+    // Less in all than the gateway had: the fleet was not measured before.
+    assert_eq!(Loss::new(1_000, 0).needed(), 950);
 }
 
 #[test]
@@ -116,6 +141,10 @@ fn a_presence_storm_shows_in_three_ways() {
     let hot = |it: &mut FleetSample| (it.presence_cpu_percent, it.presence_p99_ms) = (95, 80);
     assert_eq!(found(mode, &fleet(10, hot)), Some(Alarm::Critical));
     assert_eq!(found(mode, &fleet(10, |it| it.presence_p99_ms = 80)), None, "slow alone is no storm");
+    let slow = |it: &mut FleetSample| (it.presence_cpu_percent, it.presence_p99_ms, it.heartbeat_errors) = (0, 80, 1);
+    assert_eq!(found(mode, &fleet(10, slow)), Some(Alarm::Warning), "its CPU is not known: a hint");
+    let well = |it: &mut FleetSample| (it.presence_cpu_percent, it.presence_p99_ms, it.heartbeat_errors) = (0, 80, 0);
+    assert_eq!(found(mode, &fleet(10, well)), None);
     assert_eq!(found(mode, &fleet(10, |it| it.false_offline = 2)), Some(Alarm::Critical));
 }
 
@@ -165,4 +194,13 @@ fn late_group_messages_show_in_two_windows_or_in_a_queue_that_grows() {
     assert_eq!(found(mode, &fleet(20, |it| (it.fanout_p99_ms, it.fanout_messages) = (9_000, 4))), None);
     assert_eq!(found(mode, &fleet(60, |it| it.fanout_queue = 11_000 + it.at_ms)), Some(Alarm::Warning));
     assert_eq!(found(mode, &fleet(60, |it| it.fanout_queue = 20_000)), None, "it does not grow");
+}
+
+#[test]
+fn what_nobody_reports_is_not_measured() {
+    assert!(FailureMode::ALL.iter().all(|mode| !mode.is_measured(&[])));
+    assert!(FailureMode::ALL.iter().all(|mode| mode.is_measured(&[healthy(1)])));
+    let alone = FleetSample { workers_measured: 0, ..healthy(1) };
+    let measured = FailureMode::ALL.map(|mode| mode.is_measured(std::slice::from_ref(&alone)));
+    assert_eq!(measured, [true, true, true, false, true, false]);
 }
