@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use protocol::admin::{
-    AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateOverride,
-    CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, Node, Operation,
-    OperationState, Override, Overview, Page, ProblemBody, ReasonRequest, ReconcileRequest, RevertRequest,
-    RolloutRequest, RunRequest, Token, TokenCreated, UserSession, WhoAmI,
+    AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateEvent,
+    CreateOverride, CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, Node,
+    Operation, OperationState, Override, Overview, Page, PrescalePlan, PrescaleRequest, ProblemBody, ReasonRequest,
+    ReconcileRequest, RevertRequest, RolloutRequest, RunRequest, ScaleEvent, Token, TokenCreated, UserSession, WhoAmI,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -172,6 +172,32 @@ impl Api {
     /// Every breaker of every node that is heard.
     pub async fn breakers(&self) -> Result<Vec<Breaker>, CommandError> {
         Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
+    }
+
+    /// What a factor of today's load needs.
+    pub async fn prescale_plan(&self, factor: f64) -> Result<PrescalePlan, CommandError> {
+        self.get(&format!("/v1/capacity?factor={factor}")).await
+    }
+
+    /// Adds nodes, or takes away what the last prescale added.
+    pub async fn prescale(&self, request: &PrescaleRequest) -> Result<Operation, CommandError> {
+        self.post("/v1/prescale", request).await
+    }
+
+    /// Events that the fleet is scaled for, newest first.
+    pub async fn scale_events(&self) -> Result<Vec<ScaleEvent>, CommandError> {
+        Ok(self.get::<Page<ScaleEvent>>("/v1/events").await?.items)
+    }
+
+    /// Plans an event.
+    pub async fn event_add(&self, request: &CreateEvent) -> Result<ScaleEvent, CommandError> {
+        self.post("/v1/events", request).await
+    }
+
+    /// Forgets an event.
+    pub async fn event_remove(&self, name: &str, reason: &str) -> Result<ScaleEvent, CommandError> {
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.read(self.request(Method::DELETE, &format!("/v1/events/{}", segment(name))).json(&body)).await
     }
 
     /// Begins to compare stored rows with the log.

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod breaker;
+pub mod capacity;
 pub mod chat;
 pub mod completions;
 pub mod consistency;
@@ -57,6 +58,15 @@ pub enum Command {
     /// Run written procedures step by step, with checks, confirmations and a way back
     #[command(subcommand)]
     Runbook(runbook::Args),
+    /// What the fleet bears
+    #[command(subcommand)]
+    Capacity(capacity::CapacityArgs),
+    /// Events that the fleet is scaled for
+    #[command(subcommand)]
+    Event(capacity::EventArgs),
+    /// Add nodes ahead of a load, and take them away again
+    #[command(subcommand)]
+    Prescale(capacity::PrescaleArgs),
     /// Compare stored rows with the log: duplicate numbers, holes, a key twice, a row that differs
     #[command(subcommand)]
     Reconcile(reconcile::Args),
@@ -115,6 +125,9 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Operation(args)) => operation::run(session, args).await,
         Some(Command::Incident(args)) => incident::run(session, args).await,
         Some(Command::Runbook(args)) => runbook::run(session, args).await,
+        Some(Command::Capacity(args)) => capacity::capacity(session, args).await,
+        Some(Command::Event(args)) => capacity::event(session, args).await,
+        Some(Command::Prescale(args)) => capacity::prescale(session, args).await,
         Some(Command::Reconcile(args)) => reconcile::run(session, args).await,
         Some(Command::Rollout(args)) => rollout::run(session, args).await,
         Some(Command::Breaker(args)) => breaker::run(session, args).await,
