@@ -9,6 +9,7 @@ pub mod consistency;
 pub mod context;
 pub mod conversation;
 pub mod dev;
+pub mod doctor;
 pub mod fault;
 pub mod fleet;
 pub mod gateway;
@@ -23,6 +24,7 @@ pub mod reconcile;
 pub mod rollout;
 pub mod runbook;
 pub mod session;
+pub mod support_bundle;
 pub mod swarm;
 pub mod token;
 pub mod wait;
@@ -109,6 +111,10 @@ pub enum Command {
     /// Name fleets, and choose one
     #[command(subcommand)]
     Context(context::Args),
+    /// Check everything that is easily wrong, and say how to mend it
+    Doctor(doctor::Args),
+    /// Write what others need to help into one file, secrets left out
+    SupportBundle(support_bundle::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -141,6 +147,8 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Conversation(args)) => conversation::run(session, args).await,
         Some(Command::Swarm(args)) => swarm::run(session, args).await,
         Some(Command::Token(args)) => token::run(session, args).await,
+        Some(Command::Doctor(args)) => doctor::run(session, args).await,
+        Some(Command::SupportBundle(args)) => support_bundle::run(session, args).await,
         Some(Command::Audit(args)) => audit::run(session, args).await,
         Some(Command::Context(args)) => context::run(session, args),
         Some(Command::Completions(args)) => completions::run(session, args),
