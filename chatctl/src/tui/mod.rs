@@ -14,6 +14,8 @@ mod perform;
 mod runner;
 mod screen;
 mod state;
+#[cfg(test)]
+mod tests;
 mod theme;
 
 use crate::{error::CommandError, session::Session};

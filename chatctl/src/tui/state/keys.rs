@@ -126,7 +126,10 @@ impl State {
         match key.code {
             KeyCode::Char('q') => return vec![Action::Quit],
             KeyCode::Char(':') => self.mode = Mode::Command(CommandLine::default()),
-            KeyCode::Char('/') => self.mode = Mode::Filter(self.view().filter.text.clone()),
+            KeyCode::Char('/') => {
+                let before = std::mem::take(&mut self.view_mut().filter.text);
+                self.mode = Mode::Filter(before);
+            }
             KeyCode::Char('?') => self.popup = Some(Popup::new(Kind::Help)),
             KeyCode::Char('[') => self.walk(true),
             KeyCode::Char(']') => self.walk(false),
