@@ -66,7 +66,7 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
     if state.has_events() {
         hints.push(("l".to_owned(), "events"));
     }
-    let all = [("y", "yaml"), ("/", "filter"), (":", "command"), ("[ ]", "history"), ("?", "help"), ("q", "quit")];
+    let all = [("?", "help"), (":", "command"), ("/", "filter"), ("q", "quit"), ("y", "yaml"), ("[ ]", "history")];
     hints.extend(all.map(|(key, what)| (key.to_owned(), what)));
     if pane.columns().is_empty() {
         hints.retain(|(key, _)| key != "/");

@@ -39,7 +39,8 @@ fn left(state: &State) -> String {
         None => "nobody yet".to_owned(),
     };
     let only = if setting.is_read_only { ", read only" } else { "" };
-    clean(&format!("{production}chatctl  {}  {who}{only}  {}", setting.context, setting.url))
+    let url = setting.url.strip_prefix("http://").unwrap_or(&setting.url);
+    clean(&format!("{production}chatctl  {}  {who}{only}  {url}", setting.context))
 }
 
 fn incidents(state: &State) -> String {

@@ -14,6 +14,17 @@ use crate::{
 
 /// Longer names are cut in a tile.
 const NAME_MAX: usize = 16;
+/// Beside its name a tile has three spaces and `100%`.
+const TILE: usize = 7;
+
+/// How many lines of tiles there are to draw in a width.
+pub(super) fn lines(state: &State, width: u16) -> u16 {
+    let gateways = state.store.gateways.value.iter().flatten();
+    let (count, name) = gateways.fold((0, 0), |(count, name), it| (count + 1, name.max(it.id.chars().count())));
+    let tile = name.min(NAME_MAX) + TILE;
+    let a_row = ((usize::from(width).saturating_sub(1)) / (tile + 1)).max(1);
+    u16::try_from(count.max(1_usize).div_ceil(a_row)).unwrap_or(u16::MAX)
+}
 
 /// Draws it: a title, and tiles in what is left.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, theme: Theme) {
@@ -30,8 +41,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, theme: Theme)
         return;
     }
     let name = gateways.iter().map(|it| it.id.chars().count()).max().unwrap_or(0).min(NAME_MAX);
-    // A space, the name, a space, `100%`, a space; and a gap.
-    let tile = name + 7;
+    let tile = name + TILE;
     let a_row = ((width + 1) / (tile + 1)).max(1);
     if gateways.len().div_ceil(a_row) <= rows && tile <= width {
         title(buffer, head, "gateways: how full", theme);

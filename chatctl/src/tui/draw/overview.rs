@@ -21,32 +21,37 @@ use crate::{
 const WIDE_FROM: u16 = 110;
 /// A title and six lights.
 const LIGHTS: u16 = 7;
+/// So wide, lights say all.
+const LIGHTS_WIDTH: u16 = 90;
+/// So wide, curves are worth looking at.
+const CURVES_WIDTH: u16 = 41;
 /// The lines of figures at the top.
 const FIGURES: u16 = LIGHTS_AT - 1;
 /// Curves.
 const CURVES: u16 = 4;
 /// Higher than this a curve says no more.
-const CURVE_MAX: u16 = 6;
+const CURVE_MAX: u16 = 8;
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, theme: Theme) {
     let Some(overview) = &state.store.overview.value else { return };
     figures(buffer, area, overview, theme);
     let below = cut(area, FIGURES, area.height.saturating_sub(FIGURES));
     if area.width >= WIDE_FROM {
-        let left = (area.width * 11 / 20).min(100);
+        let left = (area.width * 11 / 20).min(100).max((area.width - CURVES_WIDTH).min(LIGHTS_WIDTH));
         let (left, right) =
             (Rect { width: left, ..below }, Rect { x: below.x + left + 1, width: below.width - left - 1, ..below });
         lights::draw(buffer, cut(left, 0, LIGHTS), state, theme);
-        heat::draw(buffer, cut(left, LIGHTS + 1, left.height), state, theme);
-        let curve = (right.height.saturating_sub(8) / CURVES).clamp(1, CURVE_MAX);
+        let tiles = heat::lines(state, left.width).min(left.height.saturating_sub(LIGHTS) / 2);
+        heat::draw(buffer, cut(left, LIGHTS + 1, 1 + tiles), state, theme);
+        notes(buffer, cut(left, LIGHTS + tiles + 3, left.height), overview, theme);
+        let curve = (right.height.saturating_sub(1) / CURVES).clamp(1, CURVE_MAX);
         curves(buffer, cut(right, 0, 1 + CURVES * curve), overview, curve, theme);
-        notes(buffer, cut(right, 2 + CURVES * curve, right.height), overview, theme);
         return;
     }
     // On 24 lines each part has its least; more lines go to the curves, the tiles and the notes.
     let more = below.height.saturating_sub(LIGHTS + 1 + CURVES + 3 + 4);
-    let curve = (1 + more / 10).min(CURVE_MAX);
-    let tiles = 2 + more / 6;
+    let curve = (1 + more / 8).min(CURVE_MAX);
+    let tiles = heat::lines(state, below.width).min(2 + more / 6);
     lights::draw(buffer, cut(below, 0, LIGHTS), state, theme);
     curves(buffer, cut(below, LIGHTS, 1 + CURVES * curve), overview, curve, theme);
     let at = LIGHTS + 1 + CURVES * curve;
@@ -127,34 +132,26 @@ fn curve<'a>(
     Curve { name, values, now: say(now), max: say(max) }
 }
 
-/// What is forced, and what nodes complain of. When not all has room, each has a part of it.
+/// What nodes complain of, and what is forced. When not all has room, each has a part of it.
 fn notes(buffer: &mut Buffer, area: Rect, overview: &Overview, theme: Theme) {
     if area.height == 0 {
         return;
     }
-    title(buffer, Rect { height: 1, ..area }, "forced for a while, and troubles", theme);
-    let mut forced = overview.overrides.iter().map(|it| {
-        let left = format_span(it.left_ms);
+    title(buffer, Rect { height: 1, ..area }, "troubles, and what is forced for a while", theme);
+    let troubles = overview.troubles.iter().map(|it| (format!("trouble: {it}"), Tone::Bad));
+    let forced = overview.overrides.iter().map(|it| {
         let tone = if it.lever.is_fault() { Tone::Bad } else { Tone::Busy };
-        (format!("{left} left: {} on {} ({}: {})", it.lever, it.scope, it.who, it.reason), tone)
+        let left = format_span(it.left_ms);
+        (format!("forced: {} on {}, {left} left ({}: {})", it.lever, it.scope, it.who, it.reason), tone)
     });
-    let mut troubles = overview.troubles.iter().map(|it| (format!("trouble: {it}"), Tone::Bad));
-    let mut lines = Vec::new();
-    loop {
-        let pair = (forced.next(), troubles.next());
-        if pair == (None, None) {
-            break;
-        }
-        lines.extend(pair.0);
-        lines.extend(pair.1);
-    }
-    let room = usize::from(area.height - 1);
-    if lines.is_empty() {
-        lines.push(("nothing is forced, and no node complains".to_owned(), Tone::Dim));
-    } else if lines.len() > room && room > 0 {
-        let hidden = lines.len() - (room - 1);
-        lines.truncate(room - 1);
-        lines.push((format!("and {hidden} more: see overrides and nodes"), Tone::Dim));
+    let (all, room) = (troubles.len() + forced.len(), usize::from(area.height - 1));
+    let room = if all > room { room.saturating_sub(1) } else { room };
+    let first = troubles.len().min((room / 2).max(room.saturating_sub(forced.len())));
+    let mut lines: Vec<(String, Tone)> = troubles.take(first).chain(forced.take(room - first)).collect();
+    match all - lines.len() {
+        _ if all == 0 => lines.push(("no node complains, and nothing is forced".to_owned(), Tone::Dim)),
+        0 => {}
+        hidden => lines.push((format!("and {hidden} more: see the panes nodes and overrides"), Tone::Dim)),
     }
     for ((text, tone), y) in lines.iter().zip(area.y + 1..area.bottom()) {
         put(buffer, area.x + 1, y, area.width.saturating_sub(2), &clean(text), theme.tone(*tone));

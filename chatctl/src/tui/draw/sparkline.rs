@@ -8,6 +8,8 @@ use crate::tui::theme::Theme;
 const LEVELS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// How wide the name of a curve is.
 const NAME: u16 = 15;
+/// From this height on the figures stand below the name.
+const STACKED_FROM: u16 = 3;
 /// How wide its figures are.
 const FIGURES: u16 = 26;
 
@@ -19,14 +21,24 @@ pub(super) struct Curve<'a> {
     pub(super) max: String,
 }
 
-/// Draws a curve with its name at the left, and now and the largest at the right.
+/// Draws a curve with its name, now, and the largest: in a line, or one below the other at the left of a high curve.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, curve: &Curve<'_>, theme: Theme) {
     let bottom = area.bottom().saturating_sub(1);
-    put(buffer, area.x + 1, bottom, NAME - 2, curve.name, theme.dim());
-    let at = area.right().saturating_sub(FIGURES);
-    put_right(buffer, at, bottom, 12, &curve.now, theme.strong());
-    put_right(buffer, at + 12, bottom, 13, &format!("max {}", curve.max), theme.dim());
-    let graph = Rect { x: area.x + NAME, width: area.width.saturating_sub(NAME + FIGURES), ..area };
+    let max = format!("max {}", curve.max);
+    let graph = if area.height >= STACKED_FROM {
+        put(buffer, area.x + 1, area.y, NAME - 2, curve.name, theme.dim());
+        put(buffer, area.x + 1, area.y + 1, NAME - 2, &curve.now, theme.strong());
+        put(buffer, area.x + 1, area.y + 2, NAME - 2, &max, theme.dim());
+        // A line between two curves.
+        let rows = area.height - u16::from(area.height > STACKED_FROM);
+        Rect { x: area.x + NAME, width: area.width.saturating_sub(NAME + 1), height: rows, ..area }
+    } else {
+        put(buffer, area.x + 1, bottom, NAME - 2, curve.name, theme.dim());
+        let at = area.right().saturating_sub(FIGURES);
+        put_right(buffer, at, bottom, 11, &curve.now, theme.strong());
+        put_right(buffer, at + 12, bottom, 13, &max, theme.dim());
+        Rect { x: area.x + NAME, width: area.width.saturating_sub(NAME + FIGURES), ..area }
+    };
     let max = curve.values.iter().copied().max().unwrap_or(0).max(1);
     let full = u64::from(graph.height) * 8;
     for (column, value) in columns(&curve.values, usize::from(graph.width)).into_iter().enumerate() {

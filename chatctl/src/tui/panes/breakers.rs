@@ -19,14 +19,14 @@ pub(super) struct Breakers;
 
 const COLUMNS: &[Column] = &[
     Column::text("Breaker", 10),
-    Column::text("Node", 14).grow(1),
+    Column::text("Node", 12).grow(1),
     Column::text("State", 9),
     Column::number("For", 8),
     Column::text("set bY", 8).from(100),
     Column::number("Calls", 8),
     Column::number("Errors", 6),
     Column::number("P99", 9).from(100),
-    Column::text("Trouble", 8).grow(3),
+    Column::text("Trouble", 12).grow(3),
     Column::text("Override", 12).from(110),
 ];
 

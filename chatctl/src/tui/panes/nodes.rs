@@ -20,20 +20,20 @@ const LAG_BUSY_MS: u64 = 1_000;
 const LAG_BAD_MS: u64 = 5_000;
 
 const COLUMNS: &[Column] = &[
-    Column::text("Name", 16).grow(1),
+    Column::text("Name", 12).grow(1),
     Column::text("Role", 7),
     Column::text("Status", 6),
     Column::number("Partitions", 10),
     Column::number("Lag", 9),
     Column::number("lag Age", 8),
-    Column::text("Trouble", 10).grow(3),
+    Column::text("Trouble", 14).grow(3),
     Column::number("Heard", 8).from(100),
     Column::number("cOnns", 9).from(110),
-    Column::number("Desired", 8).from(130),
-    Column::number("acKed", 8).from(130),
-    Column::number("Incarnation", 11).from(160),
+    Column::number("Desired", 8).from(140),
+    Column::number("acKed", 8).from(140),
+    Column::number("Incarnation", 11).from(180),
     Column::text("Zone", 10).from(120),
-    Column::text("softWare", 22).from(160),
+    Column::text("softWare", 22).from(180),
 ];
 
 fn find<'a>(store: &'a Store, key: &str) -> Option<&'a Node> {

@@ -19,12 +19,12 @@ const COLUMNS: &[Column] = &[
     Column::text("Target", 12).grow(1),
     Column::text("State", 10),
     Column::text("pHase", 9),
-    Column::text("Progress", 15),
+    Column::text("Progress", 18),
     Column::number("Age", 8).from(100),
     Column::text("Who", 8).from(100),
-    Column::text("Reason", 12).grow(2).from(112),
+    Column::text("Reason", 12).grow(2).from(114),
     Column::text("Error", 12).grow(2).from(140),
-    Column::text("Created", 20).from(140),
+    Column::text("Created", 20).from(150),
 ];
 
 fn find<'a>(store: &'a Store, key: &str) -> Option<&'a Operation> {

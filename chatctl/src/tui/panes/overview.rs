@@ -40,7 +40,9 @@ impl Pane for Overview {
                     other => other.as_str(),
                 };
                 let is_known = light.state != LightState::Unknown;
-                let value = if is_known { figure(light.value, &light.unit) } else { "-".to_owned() };
+                // The unit stands once, behind the threshold.
+                let unit = if light.unit == "%" { "%" } else { "" };
+                let value = if is_known { figure(light.value, unit) } else { "-".to_owned() };
                 Row::new(
                     light.mode.as_str(),
                     vec![

@@ -8,7 +8,7 @@ use crate::{
     output::{Tone, time_of_day},
     tui::{
         event::Need,
-        panes::{Danger, clean},
+        panes::{ALL, Danger, clean},
     },
 };
 
@@ -139,8 +139,15 @@ fn event(it: &OperationEvent) -> Said {
 fn help(state: &State) -> Vec<Said> {
     let pane = state.pane();
     let mut said: Vec<Said> = vec![(String::new(), pane.about().to_owned(), Tone::Plain), blank()];
+    if state.may_act() {
+        for danger in pane.dangers() {
+            said.push((Danger::key(danger), format!("{} (asks first)", danger.word), Tone::Busy));
+        }
+    } else if !pane.dangers().is_empty() {
+        said.push((String::new(), format!("you may look, not change: {}", state.why_not()), Tone::Dim));
+    }
     let mut say = |key: &str, what: &str| said.push((key.to_owned(), what.to_owned(), Tone::Plain));
-    say("1-8", "go to a pane");
+    say(&format!("1-{}", ALL.len()), "go to a pane");
     say(":", "command: the name of a pane, with a filter after it; tab completes");
     say("/", "filter: rows that hold a text; !text: rows that do not");
     say("enter", if pane.columns().is_empty() { "incidents of this failure mode" } else { "describe this row" });
@@ -160,13 +167,6 @@ fn help(state: &State) -> Vec<Said> {
         .collect();
     if !letters.is_empty() {
         say("shift-", &format!("sort by: {}; again turns it around", letters.join(", ")));
-    }
-    if state.may_act() {
-        for danger in pane.dangers() {
-            said.push((Danger::key(danger), format!("{} (asks first)", danger.word), Tone::Busy));
-        }
-    } else if !pane.dangers().is_empty() {
-        said.push((String::new(), format!("you may look, not change: {}", state.why_not()), Tone::Dim));
     }
     said
 }

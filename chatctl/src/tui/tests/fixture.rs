@@ -83,10 +83,26 @@ fn overview() -> Overview {
         now: Point { lag_records: 12_400, lag_ms: 9_200, ..point(180) },
         history: (0..180).map(point).collect(),
         lights: vec![
-            light(Mode::GatewayCrash, Firing, "connections dropped at once", 2_950.0, "connections", 100.0, Some("inc-7")),
+            light(
+                Mode::GatewayCrash,
+                Firing,
+                "connections dropped at once",
+                2_950.0,
+                "connections",
+                100.0,
+                Some("inc-7"),
+            ),
             light(Mode::LostAck, Good, "sends repeated by clients", 0.4, "%", 5.0, None),
             light(Mode::PresenceStorm, Near, "heartbeats of what presence takes", 78.0, "%", 80.0, None),
-            light(Mode::WriteTimeouts, Firing, "p99 of writes to the message store", 1_840.0, "ms", 500.0, Some("inc-8")),
+            light(
+                Mode::WriteTimeouts,
+                Firing,
+                "p99 of writes to the message store",
+                1_840.0,
+                "ms",
+                500.0,
+                Some("inc-8"),
+            ),
             light(Mode::SplitBrain, Good, "users on two gateways", 0.0, "users", 1.0, None),
             light(Mode::FanoutDelay, Unknown, "p99 of group deliveries", 0.0, "ms", 1_000.0, None),
         ],
@@ -209,7 +225,14 @@ fn overrides() -> Vec<Override> {
     vec![
         one("ov-10", Lever::HeartbeatRate { per_s: 500 }, "fleet", OverrideState::Ended, "storm after the match", 0),
         one("ov-11", open, "gw-1", OverrideState::Active, "presence is drowning", 95_000),
-        one("ov-12", Lever::ConsistencyOne { despite: None }, "fleet", OverrideState::Active, "a rack is down", 552_000),
+        one(
+            "ov-12",
+            Lever::ConsistencyOne { despite: None },
+            "fleet",
+            OverrideState::Active,
+            "a rack is down",
+            552_000,
+        ),
         one("ov-13", Lever::Kill, "gw-3", OverrideState::Active, "drill of the crash runbook", 30_000),
     ]
 }
@@ -270,7 +293,8 @@ fn operations() -> Vec<Operation> {
         ended_ms: state.is_final().then_some(NOW - 1_000),
         error: error.map(Into::into),
     };
-    let drain = Progress { connections_at_start: 6_000, connections: 3_120, told_to_migrate: 2_900, ..Progress::default() };
+    let drain =
+        Progress { connections_at_start: 6_000, connections: 3_120, told_to_migrate: 2_900, ..Progress::default() };
     let rows = Progress { done: 9_100, total: 12_400, ..Progress::default() };
     use {OperationKind::*, OperationState::*};
     vec![

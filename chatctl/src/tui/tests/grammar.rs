@@ -7,7 +7,7 @@ use super::{ctrl, fixture, keys, press, shown};
 use crate::tui::{
     event::{Action, Data, Event, Load, Need},
     panes,
-    state::{Kind, Mode, State},
+    state::{Kind, Mode, State, place},
 };
 
 fn operator() -> State {
@@ -121,9 +121,13 @@ fn letters_of_columns_are_unlike_and_leave_the_end_alone() {
         assert_eq!(letters.len(), pane.columns().len(), "{}: a column without a letter", pane.name());
         let heads = pane.columns().iter().all(|it| it.head.chars().filter(char::is_ascii_uppercase).count() == 1);
         assert!(heads, "{}: one capital each", pane.name());
-        // What is always shown has room on 80 columns.
-        let least: u16 = pane.columns().iter().filter(|it| it.from <= 80).map(|it| it.width + 2).sum();
-        assert!(least <= 81, "{}: {least}", pane.name());
+        // Whatever is shown has its room.
+        for width in 80..=400 {
+            for placed in place(pane.columns(), width) {
+                let column = pane.columns()[placed.index];
+                assert!(placed.width >= column.width, "{} of {} at {width}", column.head, pane.name());
+            }
+        }
         for danger in pane.dangers() {
             assert!(danger.ctrl || !"dyljkgq".contains(danger.letter), "{}: {}", pane.name(), danger.letter);
         }
@@ -220,7 +224,10 @@ fn only_what_is_seen_is_loaded_once_a_second() {
     }
     let mut loads = |at| -> Vec<Need> {
         let actions = state.on(Event::Tick(fixture::NOW + at));
-        actions.into_iter().filter_map(|it| if let Action::Load(load) = it { Some(load.need()) } else { None }).collect()
+        actions
+            .into_iter()
+            .filter_map(|it| if let Action::Load(load) = it { Some(load.need()) } else { None })
+            .collect()
     };
     assert_eq!(loads(10_250), []);
     assert_eq!(loads(11_000), [Need::Overview, Need::Gateways]);
