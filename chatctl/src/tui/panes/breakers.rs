@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     Column::number("Errors", 6),
     Column::number("P99", 9).from(100),
     Column::text("Trouble", 12).grow(3),
-    Column::text("Override", 12).from(110),
+    Column::text("Override", 12).from(116),
 ];
 
 fn key_of(it: &Breaker) -> String {
