@@ -92,7 +92,7 @@ async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {
             let lever = Lever::Breaker { name, state };
             let request = CreateOverride { lever, scope, for_ms, reason, dry_run: false };
             let created = api.override_create(&request).await?;
-            format!("{}: {} on {} for {}", created.id, created.lever, created.scope, format_span(created.left_ms))
+            format!("{}: {} on {} for {}", created.id, created.lever, created.scope, format_span(for_ms))
         }
         Act::Revert { id, reason } => {
             let ended = api.override_end(&id, &reason).await?;

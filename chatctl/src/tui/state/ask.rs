@@ -137,7 +137,9 @@ impl Ask {
         let within = format_span(it.drain.deadline_ms);
         self.says.push((format!("{} connections move within {within}", thousands(it.connections)), Tone::Plain));
         let (after, capacity) = (thousands(it.survivors_connections), thousands(it.survivors_capacity));
-        self.says.push((format!("{} other gateways would hold {after} of {capacity}", it.survivors), Tone::Plain));
+        let others = if it.survivors == 1 { "gateway" } else { "gateways" };
+        let others = format!("{} other {others} would hold {after} of {capacity} connections", it.survivors);
+        self.says.push((others, Tone::Plain));
         if let Some(why) = &it.refused {
             self.says.push((clean(&format!("it would be refused: {why}")), Tone::Bad));
         }

@@ -88,6 +88,11 @@ impl State {
         let page = isize::try_from(Popup::height(self.size)).unwrap_or(1);
         match key.code {
             KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => self.popup = None,
+            // What leads elsewhere leads there from here, too.
+            KeyCode::Char(':' | '1'..='9') => {
+                self.popup = None;
+                return self.in_pane(key);
+            }
             KeyCode::Char('?') if self.popup.as_ref().is_some_and(|popup| popup.kind == Kind::Help) => {
                 self.popup = None;
             }

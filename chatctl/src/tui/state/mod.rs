@@ -187,11 +187,11 @@ impl State {
         let span = |ms: u64| crate::output::format_span(ms / 1_000 * 1_000).replace(".0s", "s");
         let since = crate::output::time_of_day(lost.since_ms);
         let seen = match self.pane().needs().first().and_then(|need| self.store.meta(*need).at_ms) {
-            Some(at) => format!("; this picture is {} old", span(now.saturating_sub(at))),
+            Some(at) => format!(", this picture is {} old", span(now.saturating_sub(at))),
             None => String::new(),
         };
         let ago = span(now.saturating_sub(lost.since_ms));
-        panes::clean(&format!("control plane lost since {since} ({ago}){seen}: {}", lost.why))
+        panes::clean(&format!("lost since {since} ({ago}){seen}: {}", lost.why))
     }
 
     /// True when the token may change the fleet. While that is not known, it may not.

@@ -165,6 +165,11 @@ fn enter_goes_in_and_escape_goes_out() {
     assert_eq!(popup(&state), None, "q closes first");
     let _ = keys(&mut state, "?");
     assert_eq!(popup(&state), Some(&Kind::Help));
+    // What leads elsewhere leads there from a popup, too.
+    let _ = keys(&mut state, "3");
+    assert_eq!((name(&state), popup(&state)), ("nodes", None));
+    let _ = keys(&mut state, "d:audit\n");
+    assert_eq!((name(&state), popup(&state)), ("audit", None));
 }
 
 #[test]
