@@ -29,6 +29,7 @@ use crate::{cli::Cli, error::CommandError, session::Session};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Watch and steer the fleet in this terminal (also without a noun)
+    #[command(long_about = ui::LONG_ABOUT)]
     Ui(ui::Args),
     /// Start a whole fleet in this process
     Dev(dev::Args),

@@ -4,22 +4,22 @@ use std::io::{self, IsTerminal as _};
 
 use crate::{context::ContextFile, error::CommandError, session::Session, tui};
 
+/// The long help.
+pub(super) const LONG_ABOUT: &str = "\
+    Watch and steer the fleet in this terminal\n\n\
+    Panes: overview, gateways, nodes, breakers, overrides, incidents, operations, audit. A digit, a click, or `:` \
+    and a name goes to a pane; `?` explains its keys. It polls once a second only what the pane in front needs.\n\n\
+    The grammar is that of k9s: `:` command (tab completes), `/` filter (`/!text` for rows without it), enter in, \
+    esc out, `[` and `]` back and forth, shift and a letter sorts by the column that shows the letter, `d` describe, \
+    `y` YAML, `l` events of an operation, `q` or ctrl-c quit.\n\n\
+    Keys that change the fleet ask first, and go through the same calls as the commands: drain and held breakers \
+    want the name typed, what is forced wants a reason and a time. A token with role viewer does not have them, nor \
+    does anybody with --read-only.\n\n\
+    A control plane that is lost is said, its last picture stays, and it comes back by itself.\n\n\
+    Colours are the 16 of every terminal; --no-color or the variable NO_COLOR turns them off, and no meaning is \
+    lost.";
+
 /// Watch and steer the fleet in this terminal
-///
-/// Panes: overview, gateways, nodes, breakers, overrides, incidents, operations, audit. A digit, a click, or `:` and a
-/// name goes to a pane; `?` explains its keys. It polls once a second only what the pane in front needs.
-///
-/// The grammar is that of k9s: `:` command (tab completes), `/` filter (`/!text` for rows without it), enter in, esc
-/// out, `[` and `]` back and forth, shift and a letter sorts by the column that shows the letter, `d` describe,
-/// `y` YAML, `l` events of an operation, `q` or ctrl-c quit.
-///
-/// Keys that change the fleet ask first, and go through the same calls as the commands: drain and held breakers want
-/// the name typed, what is forced wants a reason and a time. A token with role viewer does not have them, nor does
-/// anybody with --read-only.
-///
-/// A control plane that is lost is said, its last picture stays, and it comes back by itself.
-///
-/// Colours are the 16 of every terminal; --no-color or the variable NO_COLOR turns them off, and no meaning is lost.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The pane to begin with [default: overview]

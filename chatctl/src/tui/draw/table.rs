@@ -49,6 +49,7 @@ fn caption(state: &State, rows: &[Row], height: usize) -> String {
     if let Some(why) = meta.filter(|meta| meta.at_ms.is_some()).and_then(|meta| meta.error.as_ref())
         && state.link.lost.is_none()
     {
+        let why = why.lines().next().unwrap_or_default();
         text.push_str(&format!("  not fresh: {}", crate::tui::panes::clean(why)));
     }
     text

@@ -171,6 +171,9 @@ impl State {
         let mut all = Vec::new();
         if let Some(lost) = &self.link.lost {
             all.push(self.lost_banner(lost));
+        } else if let Some(why) = &self.store.meta(Need::WhoAmI).error {
+            let why = why.lines().next().unwrap_or_default();
+            all.push(panes::clean(&format!("the control plane does not know you: {why}")));
         }
         if let Some(consistency) = self.store.overview.value.as_ref().map(|overview| &overview.consistency)
             && consistency.level != "LOCAL_QUORUM"
@@ -256,6 +259,10 @@ impl State {
         match &failure {
             Failure::Lost(why) => self.link.failed(self.store.now_ms, why.clone(), need == poll::PROBE),
             Failure::Unserved | Failure::Refused(_) => self.came(),
+        }
+        if need == Need::WhoAmI && matches!(failure, Failure::Refused(_)) {
+            // Whoever this was, it is nobody now.
+            self.store.whoami = Default::default();
         }
         self.store.fail(need, failure);
         Vec::new()

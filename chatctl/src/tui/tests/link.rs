@@ -81,3 +81,13 @@ fn a_second_is_drawn_and_what_is_shorter_is_not() {
     let _ = state.on(Event::Tick(fixture::NOW + 1_000));
     assert!(state.take_dirty());
 }
+
+#[test]
+fn a_token_that_is_refused_is_said_and_may_do_nothing() {
+    let mut state = fixture::loaded(Role::Operator, 1, (80, 24));
+    let _ = state.on(Event::Failed(Need::WhoAmI, Failure::Refused("the token is revoked\nmake another".into())));
+    assert_eq!(state.banners()[0], "the control plane does not know you: the token is revoked");
+    assert!(!state.may_act());
+    let _ = state.on(who());
+    assert!(state.may_act());
+}
