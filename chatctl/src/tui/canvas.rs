@@ -23,7 +23,7 @@ impl<B: Backend> Canvas<B> {
         Self { backend, shown: unknown(Rect::ZERO), theme }
     }
 
-    /// Shows the state.
+    /// Shows the state, as far as the backend writes through: flushing is the caller's.
     pub(crate) fn show(&mut self, state: &State) -> Result<(), B::Error> {
         let area = Rect::new(0, 0, state.size.0, state.size.1);
         let mut next = Buffer::empty(area);
@@ -37,7 +37,6 @@ impl<B: Backend> Canvas<B> {
             self.backend.set_cursor_position(position)?;
             self.backend.show_cursor()?;
         }
-        self.backend.flush()?;
         self.shown = next;
         Ok(())
     }
@@ -49,7 +48,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// The backend.
-    #[cfg(test)]
     pub(crate) fn backend_mut(&mut self) -> &mut B {
         &mut self.backend
     }

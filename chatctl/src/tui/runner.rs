@@ -2,7 +2,7 @@
 //! that it owns, and draws when something has changed.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, BufWriter},
     time::Duration,
 };
 
@@ -34,6 +34,8 @@ use crate::{api::Api, error::CommandError, signals::Signals};
 const EVENTS_MAX: usize = 256;
 /// Between two ticks.
 const TICK: Duration = Duration::from_millis(250);
+/// Room for a whole picture of a large terminal.
+const PICTURE_BYTES: usize = 256 * 1024;
 /// How long changes that were asked for may take when the program ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -60,7 +62,8 @@ pub(super) async fn run(api: Api, options: Options) -> Result<(), CommandError> 
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let size = size().map_err(|error| terminal_failed(&error))?;
     let state = State::new(options.setting, options.pane, size, now_ms());
-    let canvas = Canvas::new(CrosstermBackend::new(io::stdout()), options.theme);
+    let canvas =
+        Canvas::new(CrosstermBackend::new(BufWriter::with_capacity(PICTURE_BYTES, io::stdout())), options.theme);
     let mut runner = Runner { api, state, canvas, events, tasks: JoinSet::new(), acts: JoinSet::new() };
     runner.tasks.spawn(read(runner.events.clone()));
     runner.tasks.spawn(tick(runner.events.clone()));
@@ -73,7 +76,7 @@ pub(super) async fn run(api: Api, options: Options) -> Result<(), CommandError> 
 struct Runner {
     api: Api,
     state: State,
-    canvas: Canvas<CrosstermBackend<io::Stdout>>,
+    canvas: Canvas<CrosstermBackend<BufWriter<io::Stdout>>>,
     events: mpsc::Sender<Event>,
     /// What may be dropped at the end.
     tasks: JoinSet<Ended>,
@@ -125,11 +128,11 @@ impl Runner {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        let mut out = io::stdout();
-        queue!(out, BeginSynchronizedUpdate)?;
+        // A terminal that knows this shows the picture whole, never half of it.
+        queue!(self.canvas.backend_mut(), BeginSynchronizedUpdate)?;
         self.canvas.show(&self.state)?;
-        queue!(out, EndSynchronizedUpdate)?;
-        out.flush()
+        queue!(self.canvas.backend_mut(), EndSynchronizedUpdate)?;
+        io::Write::flush(self.canvas.backend_mut())
     }
 
     /// Nothing goes on afterwards. Changes on their way to the control plane get a moment.

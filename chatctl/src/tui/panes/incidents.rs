@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Incidents;
 
 const COLUMNS: &[Column] = &[
-    Column::text("Id", 8).grow(1),
+    Column::text("Id", 11).grow(1),
     Column::text("sEverity", 8),
     Column::text("State", 12),
     Column::text("Mode", 14),

@@ -134,6 +134,7 @@ impl Ask {
         if self.preview.as_deref() != Some(&it.gateway) {
             return;
         }
+        self.preview = None;
         let within = format_span(it.drain.deadline_ms);
         self.says.push((format!("{} connections move within {within}", thousands(it.connections)), Tone::Plain));
         let (after, capacity) = (thousands(it.survivors_connections), thousands(it.survivors_capacity));
@@ -143,6 +144,12 @@ impl Ask {
         if let Some(why) = &it.refused {
             self.says.push((clean(&format!("it would be refused: {why}")), Tone::Bad));
         }
+    }
+
+    /// What a drain would do cannot be said.
+    pub(super) fn not_previewed(&mut self, why: &str) {
+        self.preview = None;
+        self.says.push((clean(why), Tone::Bad));
     }
 
     /// A key.

@@ -9,7 +9,7 @@ use super::{
     input,
 };
 use crate::tui::{
-    event::{Action, Load, Need},
+    event::{Action, Need},
     panes::{self, Danger},
 };
 
@@ -187,9 +187,8 @@ impl State {
                 Vec::new()
             }
             Ok(ask) => {
-                let preview = ask.preview.clone().map(Load::Preview);
                 self.mode = Mode::Ask(Box::new(ask));
-                preview.and_then(|load| self.polls.ask(load, self.store.now_ms)).into_iter().collect()
+                self.ask_preview()
             }
         }
     }

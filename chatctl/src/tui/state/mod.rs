@@ -28,7 +28,7 @@ pub(crate) use self::{
 };
 use self::{history::History, poll::Polls};
 use super::{
-    event::{Action, Data, Event, Failure, Need},
+    event::{Action, Data, Event, Failure, Load, Need},
     panes::{self, Pane, Row},
 };
 use crate::output::Tone;
@@ -246,8 +246,17 @@ impl State {
             }
             _ => {}
         }
+        let is_preview = data.need() == Need::Preview;
         self.store.put(data);
-        Vec::new()
+        // It may have been that of the question before.
+        if is_preview { self.ask_preview() } else { Vec::new() }
+    }
+
+    /// Asks for what a drain would do, when a question stands that has not said it.
+    fn ask_preview(&mut self) -> Vec<Action> {
+        let Mode::Ask(ask) = &self.mode else { return Vec::new() };
+        let load = ask.preview.clone().map(Load::Preview);
+        load.and_then(|load| self.polls.ask(load, self.store.now_ms)).into_iter().collect()
     }
 
     fn shows_events_of(&self, id: &str) -> bool {
@@ -259,6 +268,9 @@ impl State {
         match &failure {
             Failure::Lost(why) => self.link.failed(self.store.now_ms, why.clone(), need == poll::PROBE),
             Failure::Unserved | Failure::Refused(_) => self.came(),
+        }
+        if let (Need::Preview, Failure::Refused(why), Mode::Ask(ask)) = (need, &failure, &mut self.mode) {
+            ask.not_previewed(why.lines().next().unwrap_or_default());
         }
         if need == Need::WhoAmI && matches!(failure, Failure::Refused(_)) {
             // Whoever this was, it is nobody now.

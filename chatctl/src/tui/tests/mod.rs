@@ -1,6 +1,7 @@
 //! Tests of the terminal UI: pictures against golden files, the grammar, who may do what, and the way to the control
 //! plane.
 
+mod calls;
 mod fixture;
 mod grammar;
 mod link;

@@ -4,7 +4,10 @@ use std::{env, fs, path::PathBuf};
 
 use crossterm::event::KeyCode;
 use protocol::admin::Role;
-use ratatui::{backend::TestBackend, style::Color};
+use ratatui::{
+    backend::TestBackend,
+    style::{Color, Modifier},
+};
 
 use super::{ctrl, fixture, keys, press};
 use crate::tui::{
@@ -120,6 +123,18 @@ fn five_hundred_gateways_have_their_places() {
     assert!(picture(&state).contains("of 500"), "{}", picture(&state));
     let _ = state.on(Event::Resize(200, 50));
     assert!(picture(&state).contains('X'));
+}
+
+#[test]
+fn a_head_says_by_which_letter_and_how_it_is_sorted() {
+    let mut state = fixture::loaded(Role::Operator, 1, (80, 24));
+    let _ = keys(&mut state, "O");
+    assert!(picture(&state).contains(" cOnns↓ "), "{}", picture(&state));
+    let _ = keys(&mut state, "OS");
+    assert!(!picture(&state).contains("cOnns↑") && picture(&state).contains(" Status↑ "), "{}", picture(&state));
+    let mut canvas = Canvas::new(TestBackend::new(80, 24), Theme::new(false));
+    canvas.show(&state).unwrap();
+    assert!(canvas.shown()[(1, 4)].modifier.contains(Modifier::UNDERLINED), "the letter");
 }
 
 #[test]

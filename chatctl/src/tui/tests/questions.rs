@@ -47,7 +47,10 @@ fn a_drain_says_what_it_would_do_and_escape_means_no() {
         survivors_capacity: 10_000,
         refused: Some("the others would pass 80%".into()),
     };
-    let _ = state.on(Event::Loaded(Data::Preview(DrainPreview { gateway: "gw-2".into(), ..preview.clone() })));
+    // That of a question before is not taken for this one's, which is asked for then.
+    let other = DrainPreview { gateway: "gw-2".into(), ..preview.clone() };
+    let actions = state.on(Event::Loaded(Data::Preview(other)));
+    assert!(actions.contains(&Action::Load(Load::Preview("gw-1".into()))), "{actions:?}");
     let _ = state.on(Event::Loaded(Data::Preview(preview)));
     let Mode::Ask(ask) = &state.mode else { panic!("the question is gone") };
     let says: Vec<&str> = ask.says.iter().map(|(text, _)| text.as_str()).collect();
