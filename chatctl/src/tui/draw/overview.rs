@@ -68,9 +68,10 @@ fn cut(area: Rect, from: u16, rows: u16) -> Rect {
 fn figures(buffer: &mut Buffer, area: Rect, overview: &Overview, theme: Theme) {
     let now = &overview.now;
     let oldest = format_span(now.lag_ms);
-    let lag = match area.width >= WIDE_FROM {
-        true => format!("{} records, oldest {oldest}", thousands(now.lag_records)),
-        false => format!("{} ({oldest})", thousands(now.lag_records)),
+    let lag = match (now.lag_records, area.width >= WIDE_FROM) {
+        (0, _) => "none".to_owned(),
+        (records, true) => format!("{} records, oldest {oldest}", thousands(records)),
+        (records, false) => format!("{} ({oldest})", thousands(records)),
     };
     let nodes = |live: u64, lost: u64| match lost {
         0 => format!("{live} live"),

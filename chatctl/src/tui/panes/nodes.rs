@@ -67,6 +67,10 @@ impl Pane for Nodes {
 
     fn facts(&self, store: &Store, key: &str) -> Vec<Fact> {
         let Some(it) = find(store, key) else { return Vec::new() };
+        let lag = match it.lag_records {
+            0 => "none".to_owned(),
+            records => format!("{} records, oldest {}", thousands(records), format_span(it.lag_ms)),
+        };
         let mut facts = vec![
             Fact::new("node", &it.id),
             Fact::new("role", it.role.as_str()),
@@ -74,8 +78,7 @@ impl Pane for Nodes {
             Fact::new("heard", format!("{} ago", format_span(it.heard_ms_ago))),
             Fact::new("trouble", or_none(&it.trouble)).tone(trouble_tone(&it.trouble)),
             Fact::new("connections", thousands(it.connections)),
-            Fact::new("lag", format!("{} records, oldest {}", thousands(it.lag_records), format_span(it.lag_ms)))
-                .tone(lag_tone(it.lag_ms)),
+            Fact::new("lag", lag).tone(lag_tone(it.lag_ms)),
             Fact::new("desired state", format!("version {}, acked {}", it.desired_version, it.acked_version)),
         ];
         if let Some(nack) = &it.nack {
