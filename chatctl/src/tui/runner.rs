@@ -22,13 +22,13 @@ use tokio::{
 
 use super::{
     canvas::Canvas,
-    event::{Action, Event},
+    event::{Action, Event, Failure, Need},
     perform,
     screen::Screen,
     state::{Setting, State},
     theme::Theme,
 };
-use crate::{api::Api, error::CommandError, signals::Signals};
+use crate::{api::Api, context::ContextFile, error::CommandError, signals::Signals};
 
 /// Events that wait; whoever has more waits too.
 const EVENTS_MAX: usize = 256;
@@ -105,6 +105,9 @@ impl Runner {
             // What waits already is taken in before the next picture.
             let mut next = first;
             while let Some(event) = next {
+                if matches!(event, Event::Failed(Need::WhoAmI, Failure::Refused(_))) {
+                    self.renew();
+                }
                 for action in self.state.on(event) {
                     if action == Action::Quit {
                         return Ok(());
@@ -124,6 +127,20 @@ impl Runner {
                 _ = self.tasks.spawn(async move { tell(events, perform::load(&api, load).await).await })
             }
             Action::Act(act) => _ = self.acts.spawn(async move { tell(events, perform::act(&api, act).await).await }),
+        }
+    }
+
+    /// The token is refused: whoever made another has written it into the context, as `chatctl dev` does when it
+    /// starts again.
+    fn renew(&mut self) {
+        let setting = &self.state.setting;
+        let found = ContextFile::load().and_then(|file| file.pick(Some(&setting.context)));
+        // Another fleet under the same name is not what is looked at.
+        if let Ok((_, context)) = found
+            && context.control_plane == setting.url
+            && let Ok(api) = Api::new(&context)
+        {
+            self.api = api;
         }
     }
 

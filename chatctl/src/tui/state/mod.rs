@@ -194,7 +194,7 @@ impl State {
             None => String::new(),
         };
         let ago = span(now.saturating_sub(lost.since_ms));
-        panes::clean(&format!("lost since {since} ({ago}){seen}: {}", lost.why))
+        panes::clean(&format!("control plane lost since {since} ({ago}){seen}: {}", lost.why))
     }
 
     /// True when the token may change the fleet. While that is not known, it may not.

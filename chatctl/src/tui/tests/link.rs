@@ -35,7 +35,7 @@ fn a_lost_control_plane_is_asked_more_and_more_rarely() {
     let _ = state.on(Event::Failed(Need::Gateways, lost()));
     assert_eq!(probes(&mut state, 25_000), [500, 1_500, 3_500, 7_500, 12_500, 17_500, 22_500]);
     let banner = &state.banners()[0];
-    assert!(banner.starts_with("lost since 12:00:00 (24s), this picture is 24s old"), "{banner}");
+    assert!(banner.starts_with("control plane lost since 12:00:00 (24s), this picture is 24s old"), "{banner}");
 }
 
 #[test]
