@@ -27,6 +27,7 @@ pub mod session;
 pub mod support_bundle;
 pub mod swarm;
 pub mod token;
+pub mod ui;
 pub mod wait;
 
 use std::path::PathBuf;
@@ -38,6 +39,9 @@ use crate::{cli::Cli, error::CommandError, session::Session};
 /// The nouns.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Watch and steer the fleet in this terminal (also without a noun)
+    #[command(long_about = ui::LONG_ABOUT)]
+    Ui(ui::Args),
     /// Start a whole fleet in this process
     Dev(dev::Args),
     /// Run a described fleet as processes of this machine
@@ -119,10 +123,12 @@ pub enum Command {
     Completions(completions::Args),
 }
 
-/// Runs a command; without one, prints the help.
+/// Runs a command; without one, the terminal UI where there is a terminal, else prints the help.
 pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(), CommandError> {
     match command {
+        None if ui::run_alone(session).await? => Ok(()),
         None => session.ui.out(&Cli::command().render_help().to_string()),
+        Some(Command::Ui(args)) => ui::run(session, args).await,
         Some(Command::Dev(args)) => dev::run(session, args).await,
         Some(Command::Fleet(args)) => fleet::run(session, args).await,
         Some(Command::Chat(args)) => chat::run(session, args).await,
