@@ -2,22 +2,26 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use protocol::admin::{
-    AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateOverride,
-    CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, Node, Operation,
-    OperationState, Override, Overview, Page, ProblemBody, ReasonRequest, ReconcileRequest, RevertRequest,
-    RolloutRequest, RunRequest, Token, TokenCreated, UserSession, WhoAmI,
+    AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateEvent,
+    CreateOverride, CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, Node,
+    Operation, OperationEvent, OperationState, Override, Overview, Page, PrescalePlan, PrescaleRequest, ProblemBody,
+    ReasonRequest, ReconcileRequest, RevertRequest, RolloutRequest, RunRequest, ScaleEvent, Token, TokenCreated,
+    UserSession, WhoAmI,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{context::Context, error::CommandError};
+use crate::{context::Context, error::CommandError, sse::SseReader};
 
 const WHAT: &str = "control plane";
 /// A call that takes longer has failed. The server gives up after 15 s.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
 /// A connection that takes longer has failed.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// When no event came for this long, those that have happened are read.
+const EVENTS_QUIET: Duration = Duration::from_millis(250);
 
 /// A control plane to talk to.
 #[derive(Clone)]
@@ -174,6 +178,32 @@ impl Api {
         Ok(self.get::<Page<Breaker>>("/v1/breakers").await?.items)
     }
 
+    /// What a factor of today's load needs.
+    pub async fn prescale_plan(&self, factor: f64) -> Result<PrescalePlan, CommandError> {
+        self.get(&format!("/v1/capacity?factor={factor}")).await
+    }
+
+    /// Adds nodes, or takes away what the last prescale added.
+    pub async fn prescale(&self, request: &PrescaleRequest) -> Result<Operation, CommandError> {
+        self.post("/v1/prescale", request).await
+    }
+
+    /// Events that the fleet is scaled for, newest first.
+    pub async fn scale_events(&self) -> Result<Vec<ScaleEvent>, CommandError> {
+        Ok(self.get::<Page<ScaleEvent>>("/v1/events").await?.items)
+    }
+
+    /// Plans an event.
+    pub async fn event_add(&self, request: &CreateEvent) -> Result<ScaleEvent, CommandError> {
+        self.post("/v1/events", request).await
+    }
+
+    /// Forgets an event.
+    pub async fn event_remove(&self, name: &str, reason: &str) -> Result<ScaleEvent, CommandError> {
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.read(self.request(Method::DELETE, &format!("/v1/events/{}", segment(name))).json(&body)).await
+    }
+
     /// Begins to compare stored rows with the log.
     pub async fn reconcile(&self, request: &ReconcileRequest) -> Result<Operation, CommandError> {
         self.post("/v1/reconciliations", request).await
@@ -209,34 +239,9 @@ impl Api {
         self.read(request).await
     }
 
-    /// Incidents, newest first: those that are not resolved, or all.
-    pub async fn incidents(&self, all: bool) -> Result<Vec<Incident>, CommandError> {
-        Ok(self.get::<Page<Incident>>(&format!("/v1/incidents?all={all}")).await?.items)
-    }
-
     /// One incident.
     pub async fn incident(&self, id: &str) -> Result<Incident, CommandError> {
         self.get(&format!("/v1/incidents/{}", segment(id))).await
-    }
-
-    /// Takes an incident.
-    pub async fn incident_ack(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
-        self.post(&format!("/v1/incidents/{}/ack", segment(id)), &ReasonRequest { reason: reason.to_owned() }).await
-    }
-
-    /// Resolves an incident by hand.
-    pub async fn incident_resolve(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
-        self.post(&format!("/v1/incidents/{}/resolve", segment(id)), &ReasonRequest { reason: reason.to_owned() }).await
-    }
-
-    /// The whole fleet on one page.
-    pub async fn overview(&self) -> Result<Overview, CommandError> {
-        self.get("/v1/overview").await
-    }
-
-    /// Who this is to the control plane.
-    pub async fn whoami(&self) -> Result<WhoAmI, CommandError> {
-        self.get("/v1/whoami").await
     }
 
     /// Whatever a path answers.
@@ -292,6 +297,51 @@ impl Api {
     /// Ends a control-plane token.
     pub async fn token_revoke(&self, id: &str) -> Result<Token, CommandError> {
         self.read(self.request(Method::DELETE, &format!("/v1/tokens/{}", segment(id)))).await
+    }
+
+    /// The whole fleet on one page.
+    pub async fn overview(&self) -> Result<Overview, CommandError> {
+        self.get("/v1/overview").await
+    }
+
+    /// Incidents, newest first: those that are not resolved, or all.
+    pub async fn incidents(&self, all: bool) -> Result<Vec<Incident>, CommandError> {
+        Ok(self.get::<Page<Incident>>(&format!("/v1/incidents?all={all}")).await?.items)
+    }
+
+    /// Takes an incident.
+    pub async fn incident_ack(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.post(&format!("/v1/incidents/{}/ack", segment(id)), &body).await
+    }
+
+    /// Says that an incident is over.
+    pub async fn incident_resolve(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
+        let body = ReasonRequest { reason: reason.to_owned() };
+        self.post(&format!("/v1/incidents/{}/resolve", segment(id)), &body).await
+    }
+
+    /// Whose token this is, and what it allows.
+    pub async fn whoami(&self) -> Result<WhoAmI, CommandError> {
+        self.get("/v1/whoami").await
+    }
+
+    /// The events of an operation after a sequence number that have happened by now.
+    pub async fn operation_event_list(&self, id: &str, after: u64) -> Result<Vec<OperationEvent>, CommandError> {
+        let mut bytes = self.operation_events(id, after).await?.bytes_stream();
+        let (mut reader, mut events) = (SseReader::default(), Vec::<OperationEvent>::new());
+        // The stream of an operation that goes on has no end: quiet is the end.
+        while let Ok(Some(Ok(bytes))) = tokio::time::timeout(EVENTS_QUIET, bytes.next()).await {
+            for data in reader.push(&bytes).map_err(CommandError::failed)? {
+                let event = serde_json::from_str(&data)
+                    .map_err(|_| CommandError::failed("the control plane sent an event this chatctl cannot read"))?;
+                events.push(event);
+            }
+            if events.last().is_some_and(|event| event.state.is_final()) {
+                break;
+            }
+        }
+        Ok(events)
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`api`], [`gateway_api`]: the control plane's and a gateway's HTTP, with a deadline on everything.
 //! - [`context`]: which fleets there are, and the secrets to talk to them.
 //! - [`output`]: tables, JSON, YAML, progress; questions to the person in front.
+//! - `tui`: the terminal UI.
 //! - [`error`]: what went wrong, what to try, and the exit code.
 
 mod access;
@@ -21,6 +22,7 @@ mod runbook;
 mod session;
 mod signals;
 mod sse;
+mod tui;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -43,10 +45,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let session = Session::new(cli.global);
     let quietest = match cli.command {
-        Some(commands::Command::Dev(_)) => logging::Quietest::Warn,
-        _ => logging::Quietest::Error,
+        Some(commands::Command::Dev(_)) => Some(logging::Quietest::Warn),
+        // The terminal UI has the whole screen: a log would be written over it.
+        None | Some(commands::Command::Ui(_)) => None,
+        _ => Some(logging::Quietest::Error),
     };
-    logging::init(quietest, session.global.verbose, session.ui.has_color());
+    if let Some(quietest) = quietest {
+        logging::init(quietest, session.global.verbose, session.ui.has_color());
+    }
     let done = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(commands::run(&session, cli.command)),
         Err(error) => Err(error::CommandError::failed(format!("cannot start the async runtime: {error}"))),

@@ -20,7 +20,9 @@ use crate::{
     checks,
     detect::{self, Hooks},
     error::AppError,
-    http, reconcile, runs, session,
+    http, reconcile, runs,
+    scale::{self, Provisioner, Rates},
+    session,
     store::Store,
 };
 
@@ -40,6 +42,18 @@ pub struct ControlPlaneConfig {
     pub seed: u64,
     /// URLs that are told of incidents; one that ends in `/api/v2/alerts` is an Alertmanager.
     pub webhooks: Vec<String>,
+    /// Who adds and removes nodes.
+    pub provisioner: Provisioner,
+    /// What nodes bear and cost.
+    pub rates: Rates,
+}
+
+impl ControlPlaneConfig {
+    /// Nobody is told of incidents and nobody adds nodes.
+    pub fn new(admin_token: String, clock: Clock, seed: u64) -> Self {
+        let (provisioner, rates) = (Provisioner::None, Rates::default());
+        Self { admin_token, clock, seed, webhooks: Vec::new(), provisioner, rates }
+    }
 }
 
 impl std::fmt::Debug for ControlPlaneConfig {
@@ -67,6 +81,8 @@ impl ControlPlane {
     ) -> Result<Self, AppError> {
         let nodes = Nodes::new(store.nodes().await?, store.desired().await?);
         let mut app = App::new(store, config.clock, StdRng::seed_from_u64(config.seed), nodes);
+        app.provisioner = config.provisioner;
+        app.rates = config.rates;
         app.hooks = Arc::new(Hooks::new(config.webhooks));
         let app = Arc::new(app);
         app.token_bootstrap(&config.admin_token).await?;
@@ -75,6 +91,7 @@ impl ControlPlane {
         tasks.spawn(reconcile::run(app.clone(), stop.clone()));
         tasks.spawn(app.hooks.clone().run(stop.clone()));
         tasks.spawn(detect::run(app.clone(), stop.clone()));
+        tasks.spawn(scale::run(app.clone(), stop.clone()));
         tasks.spawn(checks::run(app.clone(), stop.clone()));
         tasks.spawn(runs::run(app.clone(), http::router(app.clone(), stop.clone()), stop.clone()));
         tasks.spawn(accept(app.clone(), streams, stop.clone(), tasks.clone()));

@@ -7,6 +7,7 @@
 //! - `detect`: samples, detectors, incidents.
 //! - `checks`: drives reconciliations.
 //! - `runs`: makes the calls of runbooks.
+//! - `scale`: adds and removes nodes by a provisioner, ahead of events.
 //! - `session`: one node's stream.
 //! - `http`: the API, its roles and its OpenAPI document.
 //!
@@ -22,9 +23,11 @@ mod error;
 mod http;
 mod reconcile;
 mod runs;
+mod scale;
 mod session;
 pub mod store;
 
 pub use app::{Actor, App, OperationQuery};
 pub use control_plane::{ControlPlane, ControlPlaneConfig};
 pub use error::AppError;
+pub use scale::{Provisioner, Rates};

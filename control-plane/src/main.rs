@@ -7,7 +7,7 @@ use backends::{
     grpc::listen_nodes,
     production::{Program, Refusal, Setting, Settings, tls},
 };
-use chat_control_plane::{ControlPlane, ControlPlaneConfig, store::SqliteStore};
+use chat_control_plane::{ControlPlane, ControlPlaneConfig, Provisioner, Rates, store::SqliteStore};
 use tokio_util::sync::CancellationToken;
 
 const CONTROL_PLANE: &[Setting] = &[
@@ -19,6 +19,17 @@ const CONTROL_PLANE: &[Setting] = &[
         Some(""),
         "URLs that are told of incidents, separated by commas; .../api/v2/alerts is an Alertmanager",
     ),
+    Setting::new::<String>(
+        "provision.command",
+        Some(""),
+        "program that adds and removes nodes: COMMAND gateways|workers|store-nodes COUNT",
+    ),
+    Setting::new::<f64>("capacity.messages_per_s", Some("8000"), "messages a second that a worker bears"),
+    Setting::new::<f64>("capacity.deliveries_per_s", Some("80000"), "deliveries a second that a worker bears"),
+    Setting::new::<f64>("capacity.rows_per_s", Some("20000"), "rows a second that a node of the message store bears"),
+    Setting::new::<f64>("price.gateway_per_h", Some("0"), "price of a gateway an hour, for plans"),
+    Setting::new::<f64>("price.worker_per_h", Some("0"), "price of a worker an hour, for plans"),
+    Setting::new::<f64>("price.store_node_per_h", Some("0"), "price of a node of the message store an hour, for plans"),
     Setting::new::<PathBuf>("admin_token_file", None, "file with the secret of the first admin token"),
 ];
 
@@ -47,8 +58,15 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
     let webhooks: String = settings.get("webhooks");
     let webhooks = webhooks.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
-    let config =
-        ControlPlaneConfig { admin_token: admin_token.trim().to_owned(), clock, seed: clock.now_ms(), webhooks };
+    let config = ControlPlaneConfig {
+        webhooks,
+        provisioner: match settings.get_if_set("provision.command") {
+            Some(program) => Provisioner::Command(program),
+            None => Provisioner::None,
+        },
+        rates: rates(&settings),
+        ..ControlPlaneConfig::new(admin_token.trim().to_owned(), clock, clock.now_ms())
+    };
     let control = ControlPlane::start(config, Arc::new(store), streams).await.map_err(refused)?;
     control.serve(listener).map_err(refused)?;
 
@@ -57,6 +75,22 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     servers.cancel();
     serving.ended().await;
     Ok(())
+}
+
+fn rates(settings: &Settings) -> Rates {
+    let known = Rates::default();
+    let rates = Rates {
+        messages_per_s: settings.get("capacity.messages_per_s"),
+        deliveries_per_s: settings.get("capacity.deliveries_per_s"),
+        rows_per_s: settings.get("capacity.rows_per_s"),
+        gateway_price_per_h: settings.get("price.gateway_per_h"),
+        worker_price_per_h: settings.get("price.worker_per_h"),
+        store_price_per_h: settings.get("price.store_node_per_h"),
+        ..known
+    };
+    let as_assumed = (rates.messages_per_s, rates.deliveries_per_s, rates.rows_per_s)
+        == (known.messages_per_s, known.deliveries_per_s, known.rows_per_s);
+    Rates { source: if as_assumed { known.source } else { "configured: capacity.*" }, ..rates }
 }
 
 fn refused(error: impl std::fmt::Display + Send + Sync + 'static) -> Refusal {

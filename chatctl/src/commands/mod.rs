@@ -2,12 +2,14 @@
 
 pub mod audit;
 pub mod breaker;
+pub mod capacity;
 pub mod chat;
 pub mod completions;
 pub mod consistency;
 pub mod context;
 pub mod conversation;
 pub mod dev;
+pub mod doctor;
 pub mod fault;
 pub mod fleet;
 pub mod gateway;
@@ -22,8 +24,10 @@ pub mod reconcile;
 pub mod rollout;
 pub mod runbook;
 pub mod session;
+pub mod support_bundle;
 pub mod swarm;
 pub mod token;
+pub mod ui;
 pub mod wait;
 
 use std::path::PathBuf;
@@ -35,6 +39,9 @@ use crate::{cli::Cli, error::CommandError, session::Session};
 /// The nouns.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Watch and steer the fleet in this terminal (also without a noun)
+    #[command(long_about = ui::LONG_ABOUT)]
+    Ui(ui::Args),
     /// Start a whole fleet in this process
     Dev(dev::Args),
     /// Run a described fleet as processes of this machine
@@ -57,6 +64,15 @@ pub enum Command {
     /// Run written procedures step by step, with checks, confirmations and a way back
     #[command(subcommand)]
     Runbook(runbook::Args),
+    /// What the fleet bears
+    #[command(subcommand)]
+    Capacity(capacity::CapacityArgs),
+    /// Events that the fleet is scaled for
+    #[command(subcommand)]
+    Event(capacity::EventArgs),
+    /// Add nodes ahead of a load, and take them away again
+    #[command(subcommand)]
+    Prescale(capacity::PrescaleArgs),
     /// Compare stored rows with the log: duplicate numbers, holes, a key twice, a row that differs
     #[command(subcommand)]
     Reconcile(reconcile::Args),
@@ -99,14 +115,20 @@ pub enum Command {
     /// Name fleets, and choose one
     #[command(subcommand)]
     Context(context::Args),
+    /// Check everything that is easily wrong, and say how to mend it
+    Doctor(doctor::Args),
+    /// Write what others need to help into one file, secrets left out
+    SupportBundle(support_bundle::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }
 
-/// Runs a command; without one, prints the help.
+/// Runs a command; without one, the terminal UI where there is a terminal, else prints the help.
 pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(), CommandError> {
     match command {
+        None if ui::run_alone(session).await? => Ok(()),
         None => session.ui.out(&Cli::command().render_help().to_string()),
+        Some(Command::Ui(args)) => ui::run(session, args).await,
         Some(Command::Dev(args)) => dev::run(session, args).await,
         Some(Command::Fleet(args)) => fleet::run(session, args).await,
         Some(Command::Chat(args)) => chat::run(session, args).await,
@@ -115,6 +137,9 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Operation(args)) => operation::run(session, args).await,
         Some(Command::Incident(args)) => incident::run(session, args).await,
         Some(Command::Runbook(args)) => runbook::run(session, args).await,
+        Some(Command::Capacity(args)) => capacity::capacity(session, args).await,
+        Some(Command::Event(args)) => capacity::event(session, args).await,
+        Some(Command::Prescale(args)) => capacity::prescale(session, args).await,
         Some(Command::Reconcile(args)) => reconcile::run(session, args).await,
         Some(Command::Rollout(args)) => rollout::run(session, args).await,
         Some(Command::Breaker(args)) => breaker::run(session, args).await,
@@ -128,6 +153,8 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Conversation(args)) => conversation::run(session, args).await,
         Some(Command::Swarm(args)) => swarm::run(session, args).await,
         Some(Command::Token(args)) => token::run(session, args).await,
+        Some(Command::Doctor(args)) => doctor::run(session, args).await,
+        Some(Command::SupportBundle(args)) => support_bundle::run(session, args).await,
         Some(Command::Audit(args)) => audit::run(session, args).await,
         Some(Command::Context(args)) => context::run(session, args),
         Some(Command::Completions(args)) => completions::run(session, args),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Parser as _;
 use protocol::admin::{
-    Call, Comparison, Condition, CreateOverride, DrainRequest, KickRequest, ReasonRequest, RevertRequest,
+    Call, Comparison, Condition, CreateOverride, DrainRequest, KickRequest, PrescaleRequest, ReasonRequest,
+    RevertRequest,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -15,8 +16,8 @@ use crate::{
     api::segment,
     cli::Cli,
     commands::{
-        Command, breaker, consistency, conversation, fault, gateway, heartbeats, incident, node, operation, overrides,
-        reconcile, rollout, session,
+        Command, breaker, capacity, consistency, conversation, fault, gateway, heartbeats, incident, node, operation,
+        overrides, reconcile, rollout, session,
     },
     error::CommandError,
 };
@@ -128,6 +129,18 @@ fn of_command(
         Some(Command::Operation(operation::Args::Show { operation })) => {
             make.get(format!("/v1/operations/{}", segment(&operation)))
         }
+        Some(Command::Capacity(_)) => make.get("/v1/capacity"),
+        Some(Command::Event(capacity::EventArgs::List)) => make.get("/v1/events"),
+        Some(Command::Prescale(args)) => match args {
+            capacity::PrescaleArgs::Plan { factor } => make.get(format!("/v1/capacity?factor={factor}")),
+            capacity::PrescaleArgs::Apply { factor } => {
+                let request = PrescaleRequest { factor: Some(factor), reason: reason.to_owned() };
+                make.operation("/v1/prescale", &request)
+            }
+            capacity::PrescaleArgs::Revert => {
+                make.operation("/v1/prescale", &PrescaleRequest { factor: None, reason: reason.to_owned() })
+            }
+        },
         Some(Command::Reconcile(reconcile::Args::Run(run))) => {
             make.operation("/v1/reconciliations", &run.request(true, reason))
         }

@@ -127,8 +127,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) async fn start() -> Self {
         let board = Switchboard::default();
-        let config =
-            ControlPlaneConfig { admin_token: ADMIN.into(), clock: Clock::System, seed: 3, webhooks: Vec::new() };
+        let config = ControlPlaneConfig::new(ADMIN.into(), Clock::System, 3);
         let store = Arc::new(MemoryStore::default());
         let plane = ControlPlane::start(config, store, board.listen("control")).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

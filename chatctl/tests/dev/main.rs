@@ -5,6 +5,8 @@
 mod chat;
 mod crash;
 mod lifecycle;
+mod operations;
 mod refusals;
 mod replay;
+mod runbooks;
 mod support;

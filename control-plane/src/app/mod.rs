@@ -1,6 +1,7 @@
 //! What callers can ask for: one file a resource. HTTP is one caller, a simulated fleet another.
 
 mod audit;
+pub(crate) mod capacity;
 pub(crate) mod consistency;
 mod gateways;
 pub(crate) mod incidents;
@@ -32,6 +33,7 @@ pub(crate) use self::{audit::Deed, operations::Watcher};
 use crate::{
     detect::{Hooks, Samples},
     error::AppError,
+    scale::{Provisioner, Rates},
     store::Store,
 };
 
@@ -71,6 +73,12 @@ pub struct App {
     pub(crate) runs: Notify,
     /// Wakes the driver of reconciliations.
     pub(crate) checks: Notify,
+    /// Wakes the driver of prescales.
+    pub(crate) scaling: Notify,
+    /// Who adds and removes nodes.
+    pub(crate) provisioner: Provisioner,
+    /// What nodes bear and cost.
+    pub(crate) rates: Rates,
     /// The recent past of the fleet.
     pub(crate) samples: Mutex<Samples>,
     /// Incidents resolved by hand since the last look.
@@ -98,6 +106,9 @@ impl App {
             nudge: Notify::new(),
             runs: Notify::new(),
             checks: Notify::new(),
+            scaling: Notify::new(),
+            provisioner: Provisioner::None,
+            rates: Rates::default(),
             samples: Mutex::default(),
             resolved_by_hand: Mutex::default(),
             incidents_seen: Mutex::default(),

@@ -325,6 +325,20 @@ impl App {
         self.nodes.view(id).map(|view| view.to_node()).ok_or_else(|| AppError::not_found("node", id))
     }
 
+    /// Forgets nodes that are gone for good. One that is heard is not forgotten.
+    pub(crate) async fn nodes_forget(&self, ids: &[String]) -> Result<(), AppError> {
+        let _writing = self.writing.lock().await;
+        let gone: Vec<String> =
+            ids.iter().filter(|id| self.nodes.view(id).is_some_and(|view| view.lost)).cloned().collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(gone.iter().cloned().map(Change::ForgetNode).collect()).await?;
+        let mut entries = self.nodes.entries.lock();
+        entries.retain(|id, _| !gone.contains(id));
+        Ok(())
+    }
+
     /// A node came: its stream takes the place of an older one, unless a later life of the node is live.
     pub(crate) async fn node_register(&self, register: &Register) -> Result<Session, String> {
         let record = record_of(register)?;

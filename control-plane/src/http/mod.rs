@@ -2,6 +2,7 @@
 //! tested against that list.
 
 mod audit;
+mod capacity;
 mod consistency;
 mod extract;
 mod gateways;

@@ -7,8 +7,8 @@ use utoipa::{
 };
 
 use super::{
-    audit, consistency, gateways, health, incidents, metrics, nodes, operations, overrides, reconciliations, rollouts,
-    runbooks, sessions, tokens,
+    audit, capacity, consistency, gateways, health, incidents, metrics, nodes, operations, overrides, reconciliations,
+    rollouts, runbooks, sessions, tokens,
 };
 
 #[derive(OpenApi)]
@@ -41,6 +41,11 @@ use super::{
         overrides::end,
         overrides::revert,
         overrides::breakers,
+        capacity::plan,
+        capacity::events,
+        capacity::add,
+        capacity::remove,
+        capacity::apply,
         metrics::metrics,
         incidents::overview,
         incidents::list,

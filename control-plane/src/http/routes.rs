@@ -9,8 +9,8 @@ use axum::{
 use protocol::admin::Role;
 
 use super::{
-    Http, audit, consistency, gateways, guard, health, incidents, metrics, nodes, openapi, operations, overrides,
-    reconciliations, rollouts, runbooks, sessions, tokens,
+    Http, audit, capacity, consistency, gateways, guard, health, incidents, metrics, nodes, openapi, operations,
+    overrides, reconciliations, rollouts, runbooks, sessions, tokens,
 };
 
 /// How a route is called.
@@ -109,6 +109,11 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Get, "/v1/sessions/{id}", viewer, sessions::show)
         .add(Post, "/v1/sessions/{id}/kick", operator, sessions::kick)
         .add(Get, "/metrics", None, metrics::metrics)
+        .add(Get, "/v1/capacity", viewer, capacity::plan)
+        .add(Get, "/v1/events", viewer, capacity::events)
+        .add(Post, "/v1/events", operator, capacity::add)
+        .add(Delete, "/v1/events/{id}", operator, capacity::remove)
+        .add(Post, "/v1/prescale", operator, capacity::apply)
         .add(Get, "/v1/overview", viewer, incidents::overview)
         .add(Get, "/v1/incidents", viewer, incidents::list)
         .add(Get, "/v1/incidents/{id}", viewer, incidents::show)

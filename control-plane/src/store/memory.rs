@@ -58,6 +58,10 @@ impl State {
             }
             Change::Desired(desired) => drop(self.desired.insert(desired.node.clone(), desired)),
             Change::Node(node) => drop(self.nodes.insert(node.id.clone(), node)),
+            Change::ForgetNode(id) => {
+                self.nodes.remove(&id);
+                self.desired.remove(&id);
+            }
             Change::Token(token) => drop(self.tokens.insert(token.token.id.clone(), token)),
             Change::Audit(new) => {
                 let entry = self.chain.seal(new);

@@ -54,6 +54,8 @@ pub enum Change {
     Desired(DesiredRecord),
     /// Creates or replaces a known node.
     Node(NodeRecord),
+    /// Forgets a node and its desired state.
+    ForgetNode(String),
     /// Creates or replaces a token.
     Token(TokenRecord),
     /// Appends to the audit; the store numbers and chains it.

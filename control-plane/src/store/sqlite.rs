@@ -172,7 +172,7 @@ async fn append_audit(tx: &mut SqliteConnection, new: super::NewAudit) -> StoreR
 /// The statement of a change that needs no look at what is there.
 fn plain(change: &Change) -> StoreResult<Option<Statement>> {
     Ok(match change {
-        Change::Operation(_) | Change::Audit(_) | Change::Document(_) => None,
+        Change::Operation(_) | Change::Audit(_) | Change::Document(_) | Change::ForgetNode(_) => None,
         Change::Forget(kind, below) => {
             let sql = "DELETE FROM documents WHERE kind = ? AND number < ?";
             Some(sqlx::query(sql).bind(kind.as_str()).bind(int(*below)))
@@ -208,6 +208,11 @@ impl Store for SqliteStore {
                 }
                 (None, Change::Operation(operation)) => put_operation(&mut tx, &operation).await?,
                 (None, Change::Document(new)) => put_document(&mut tx, &new).await?,
+                (None, Change::ForgetNode(id)) => {
+                    for sql in ["DELETE FROM nodes WHERE id = ?", "DELETE FROM desired WHERE node = ?"] {
+                        sqlx::query(sql).bind(id.clone()).execute(&mut *tx).await.map_err(unavailable)?;
+                    }
+                }
                 (None, Change::Audit(new)) => append_audit(&mut tx, new).await?,
                 (None, _) => {}
             }

@@ -174,7 +174,7 @@ impl Rig {
 }
 
 async fn start(store: &Arc<dyn Store>, board: &Switchboard<NodeFrame, ControlFrame>, clock: Clock) -> ControlPlane {
-    let config = ControlPlaneConfig { admin_token: ADMIN.into(), clock, seed: 7, webhooks: Vec::new() };
+    let config = ControlPlaneConfig::new(ADMIN.into(), clock, 7);
     ControlPlane::start(config, store.clone(), board.listen(ADDRESS)).await.unwrap()
 }
 

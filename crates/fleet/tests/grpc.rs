@@ -207,8 +207,7 @@ async fn a_fleet_over_sockets_chats_on_after_a_gateway_and_the_worker_were_repla
     let world = World::open(listener.local_addr().unwrap().to_string()).await;
     let stop = CancellationToken::new();
     let (nodes, serving) = listen_nodes(listener, None, stop.clone()).unwrap();
-    let config =
-        ControlPlaneConfig { admin_token: "admin".to_owned(), clock: Clock::System, seed: 1, webhooks: Vec::new() };
+    let config = ControlPlaneConfig::new("admin".to_owned(), Clock::System, 1);
     let control = ControlPlane::start(config, Arc::new(MemoryStore::default()), nodes).await.unwrap();
     let members = ["alice", "bob"].map(|user| user.parse().unwrap()).to_vec();
     let tea = Conversation { id: "tea".parse().unwrap(), kind: Kind::Group, members };

@@ -2,6 +2,7 @@
 
 mod nodes;
 mod open;
+mod scale;
 
 use std::{
     io,
@@ -18,7 +19,7 @@ use backends::{
     port::StoreError,
     stream::Switchboard,
 };
-use control_plane::{AppError, ControlPlane, ControlPlaneConfig};
+use control_plane::{AppError, ControlPlane, ControlPlaneConfig, Provisioner};
 use gateway::{Gateway, Limits};
 use parking_lot::Mutex;
 use protocol::{
@@ -26,13 +27,13 @@ use protocol::{
     node::{ControlFrame, NodeFrame},
 };
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinHandle,
     time::{Duration, Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{nodes::Ground, open::open};
+use self::{nodes::Ground, open::open, scale::Scaler};
 use crate::{ListenError, Secrets, listen::listen};
 
 /// A fleet that is not ready by then has failed to start.
@@ -136,6 +137,7 @@ pub struct LocalFleet {
     worker_stop: CancellationToken,
     kept: TaskTracker,
     worker: JoinHandle<()>,
+    scaler: JoinHandle<()>,
 }
 
 /// Raises the soft limit of open files to the hard one; returns it, and how many connections each gateway may take.
@@ -165,11 +167,10 @@ impl LocalFleet {
 
         let local = |source| FleetError::Io { what: "read a local address", source };
         let control_address = dialable(control_listener.local_addr().map_err(local)?);
+        let (counts, wanted) = watch::channel(None);
         let config = ControlPlaneConfig {
-            admin_token: stores.secrets.admin_token.clone(),
-            clock,
-            seed: clock.now_ms(),
-            webhooks: Vec::new(),
+            provisioner: Provisioner::Embedded(counts),
+            ..ControlPlaneConfig::new(stores.secrets.admin_token.clone(), clock, clock.now_ms())
         };
         let control = ControlPlane::start(config, Arc::new(stores.control), nodes.listen(CONTROL)).await?;
         control.serve(control_listener).map_err(local)?;
@@ -213,6 +214,14 @@ impl LocalFleet {
             kept.spawn(ground.clone().keep_gateway(slot, listener, opened, gateways_stop.clone()));
             doors.push(door);
         }
+        let scaler = Scaler {
+            ground,
+            gateways: gateways.len() as u64,
+            bind: options.bind,
+            gateways_stop: gateways_stop.clone(),
+            worker_stop: worker_stop.clone(),
+        };
+        let scaler = tokio::spawn(scaler.run(wanted));
         kept.close();
         let nodes = gateways.len() + 1;
         until(|| (control.nodes().len() < nodes).then_some("the control plane does not know all nodes")).await?;
@@ -236,6 +245,7 @@ impl LocalFleet {
             worker_stop,
             kept,
             worker,
+            scaler,
         })
     }
 
@@ -249,7 +259,8 @@ impl LocalFleet {
         self.gateways_stop.cancel();
         self.kept.wait().await;
         self.worker_stop.cancel();
-        let _ = self.worker.await;
+        // They end with their tokens.
+        let _ = tokio::join!(self.worker, self.scaler);
         self.control.shutdown().await;
         self.directory.close().await;
         let disk = self.disk;

@@ -202,12 +202,7 @@ impl World {
 
     pub(super) async fn start_control(&mut self) {
         let seed = self.next_seed();
-        let config = ControlPlaneConfig {
-            admin_token: "simulated-admin".to_owned(),
-            clock: self.clock,
-            seed,
-            webhooks: Vec::new(),
-        };
+        let config = ControlPlaneConfig::new("simulated-admin".to_owned(), self.clock, seed);
         let weather = Weather::new(seed);
         self.net.up(CONTROL, &weather, None);
         let started = ControlPlane::start(config, self.control_store.clone(), self.nodes.listen(CONTROL)).await;

@@ -29,6 +29,7 @@ macro_rules! words {
 }
 
 mod access;
+mod capacity;
 mod consistency;
 mod incidents;
 mod nodes;
@@ -42,8 +43,8 @@ mod runbooks;
 mod sessions;
 
 pub use self::{
-    access::*, consistency::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*, problem::*,
-    reconcile::*, rollout::*, runbooks::*, sessions::*,
+    access::*, capacity::*, consistency::*, incidents::*, nodes::*, operations::*, overrides::*, overview::*,
+    problem::*, reconcile::*, rollout::*, runbooks::*, sessions::*,
 };
 
 #[cfg(test)]

@@ -1,0 +1,37 @@
+//! Tests of the terminal UI: pictures against golden files, the grammar, who may do what, and the way to the control
+//! plane.
+
+mod calls;
+mod fixture;
+mod grammar;
+mod link;
+mod pictures;
+mod questions;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{
+    event::{Action, Event},
+    state::State,
+};
+
+/// Presses a key.
+fn press(state: &mut State, code: KeyCode) -> Vec<Action> {
+    state.on(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+/// Presses a key with ctrl.
+fn ctrl(state: &mut State, letter: char) -> Vec<Action> {
+    state.on(Event::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL)))
+}
+
+/// Types text, a key each; `\n` is enter.
+fn keys(state: &mut State, text: &str) -> Vec<Action> {
+    let code = |c| if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
+    text.chars().flat_map(|c| press(state, code(c))).collect()
+}
+
+/// The keys of the rows that are shown.
+fn shown(state: &State) -> Vec<String> {
+    state.rows().into_iter().map(|row| row.key).collect()
+}

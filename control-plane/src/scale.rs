@@ -1,0 +1,286 @@
+//! Scales the fleet: tells the provisioner how many nodes there shall be, waits until they are there, drains gateways
+//! before they go; and does so by itself ahead of events and after them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use protocol::admin::{
+    EventState, NodeCounts, NodeRole, Operation, OperationKind, OperationPhase, OperationState, PrescaleDetail,
+    PrescaleRequest, Role,
+};
+use tokio::{
+    process::Command,
+    sync::watch,
+    time::{Duration, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{
+        Actor, App,
+        capacity::{read_event, write_event},
+    },
+    error::AppError,
+    store::{Change, DesiredRecord, DocumentKind, DrainRecord, OperationFilter, StoreError},
+};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+/// A provisioner's command may take so long to take an order; the nodes may take longer.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
+/// Nodes that are not there after this will not come.
+const THERE_MS_MAX: u64 = 15 * 60_000;
+/// Window and rate of the drain of a gateway that leaves.
+const DRAIN_MS: u64 = 30_000;
+const DRAIN_RATE_PER_S: u32 = 2_000;
+
+/// Who adds and removes nodes.
+#[derive(Debug, Clone)]
+pub enum Provisioner {
+    /// Nobody.
+    None,
+    /// The program that this control plane is a part of: it watches the counts.
+    Embedded(watch::Sender<Option<NodeCounts>>),
+    /// A program: `COMMAND gateways|workers|store-nodes COUNT`. It must be idempotent, for it may be told twice.
+    Command(PathBuf),
+}
+
+impl Provisioner {
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Embedded(_) => "embedded",
+            Self::Command(_) => "command",
+        }
+    }
+
+    async fn tell(&self, target: NodeCounts) -> Result<(), String> {
+        match self {
+            Self::None => Err("no provisioner is configured".to_owned()),
+            Self::Embedded(counts) => {
+                counts.send_replace(Some(target));
+                Ok(())
+            }
+            Self::Command(program) => {
+                for (what, count) in
+                    [("gateways", target.gateways), ("workers", target.workers), ("store-nodes", target.store_nodes)]
+                {
+                    run_command(program, what, count).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn run_command(program: &std::path::Path, what: &str, count: u64) -> Result<(), String> {
+    let running = Command::new(program).arg(what).arg(count.to_string()).kill_on_drop(true).output();
+    match timeout(COMMAND_DEADLINE, running).await {
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{what} {count}: {}: {}", output.status, said.lines().last().unwrap_or_default()))
+        }
+        Ok(Err(error)) => Err(format!("{} cannot be started: {error}", program.display())),
+        Err(_) => Err(format!("{what} {count}: no answer within 60 s")),
+    }
+}
+
+/// What a node bears and costs, where that cannot be measured on a fleet at rest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Messages a second of a worker.
+    pub messages_per_s: f64,
+    /// Deliveries a second of a worker.
+    pub deliveries_per_s: f64,
+    /// Rows a second of a node of the message store.
+    pub rows_per_s: f64,
+    /// Where these three come from.
+    pub source: &'static str,
+    /// Until a new gateway takes clients, ms.
+    pub gateway_lead_ms: u64,
+    /// Until a new worker has its partitions, ms.
+    pub worker_lead_ms: u64,
+    /// Until a new node of the message store has its data, ms.
+    pub store_lead_ms: u64,
+    /// Price of a gateway an hour.
+    pub gateway_price_per_h: f64,
+    /// Price of a worker an hour.
+    pub worker_price_per_h: f64,
+    /// Price of a store node an hour.
+    pub store_price_per_h: f64,
+}
+
+impl Default for Rates {
+    /// What was measured on two cores with everything on them (docs/performance.md): a floor, not a promise.
+    fn default() -> Self {
+        Self {
+            messages_per_s: 8_000.0,
+            deliveries_per_s: 80_000.0,
+            rows_per_s: 20_000.0,
+            source: "assumed: docs/performance.md, two cores; set capacity.* to your own",
+            gateway_lead_ms: 30_000,
+            worker_lead_ms: 30_000,
+            store_lead_ms: 30 * 60_000,
+            gateway_price_per_h: 0.0,
+            worker_price_per_h: 0.0,
+            store_price_per_h: 0.0,
+        }
+    }
+}
+
+/// Scales until `stop`.
+pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = timeout(LOOK, app.scaling.notified()) => {}
+        }
+        let passed = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            passed = pass(&app) => passed,
+        };
+        if let Err(error) = passed {
+            tracing::warn!(%error, "the fleet cannot be scaled now");
+        }
+    }
+}
+
+async fn pass(app: &App) -> Result<(), AppError> {
+    events(app).await?;
+    let active = app.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
+    for operation in active.into_iter().filter(|it| it.kind == OperationKind::Prescale) {
+        step(app, &operation.id).await?;
+    }
+    Ok(())
+}
+
+/// Events whose time has come, or is over.
+async fn events(app: &App) -> Result<(), AppError> {
+    for document in app.store.documents(DocumentKind::Event, false, u64::MAX, 200).await? {
+        let mut event = read_event(&document)?;
+        let now_ms = app.clock.now_ms();
+        let factor = match event.state {
+            EventState::Planned if now_ms >= event.scales_ms && now_ms < event.ends_ms => Some(event.factor),
+            EventState::Scaled if now_ms >= event.ends_ms => None,
+            EventState::Planned if now_ms >= event.ends_ms => {
+                event.state = EventState::Over;
+                app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
+                continue;
+            }
+            _ => continue,
+        };
+        let reason = format!("event {}", event.name);
+        let actor = Actor::new(&event.who, Role::Operator);
+        match app.prescale(&actor, &PrescaleRequest { factor, reason }).await {
+            Ok(operation) => event.operation = Some(operation.id),
+            // One that is running is waited for.
+            Err(AppError::Busy { .. }) => continue,
+            Err(error) => tracing::error!(%error, event = event.name, "the fleet is not scaled for an event"),
+        }
+        event.state = if factor.is_some() { EventState::Scaled } else { EventState::Over };
+        app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
+    }
+    Ok(())
+}
+
+async fn step(app: &App, id: &str) -> Result<(), AppError> {
+    let operation = app.operation(id).await?;
+    let mut detail: PrescaleDetail = serde_json::from_value(operation.detail.clone())
+        .map_err(|error| StoreError::Corrupt(format!("{id}: {error}")))?;
+    if operation.state == OperationState::Cancelling {
+        let message = "cancelled: what was added stays until `prescale revert`".to_owned();
+        return save(app, &operation, &detail, message, Some((OperationState::Cancelled, None)), Vec::new()).await;
+    }
+    let views = app.nodes.views();
+    let late = app.clock.now_ms() > operation.created_ms + THERE_MS_MAX;
+    if !detail.leaving.is_empty() {
+        let mut desired = Vec::new();
+        let mut left = Vec::new();
+        for id in &detail.leaving {
+            let Some(view) = views.iter().find(|view| view.record.id == *id) else { continue };
+            if view.lost || view.record.role != NodeRole::Gateway {
+                continue;
+            }
+            if view.desired.drain.is_none() {
+                let operation = operation.id.clone();
+                let drain = DrainRecord { operation, deadline_ms: DRAIN_MS, rate_per_s: DRAIN_RATE_PER_S };
+                desired.push(view.desired.next(Some(drain)));
+            }
+            if view.desired.drain.is_none() || view.report.connections > 0 || !view.is_settled() {
+                left.push(id.clone());
+            }
+        }
+        if !left.is_empty() {
+            if late {
+                let why = format!("{} did not become empty", left.join(", "));
+                let failed = Some((OperationState::Failed, Some(why.clone())));
+                return save(app, &operation, &detail, why, failed, desired).await;
+            }
+            if desired.is_empty() {
+                return Ok(());
+            }
+            let message = format!("{} are drained", left.join(", "));
+            return save(app, &operation, &detail, message, None, desired).await;
+        }
+    }
+    if !detail.is_told {
+        if let Err(why) = app.provisioner.tell(detail.target).await {
+            let why = format!("the provisioner does not take it: {why}");
+            return save(app, &operation, &detail, why.clone(), Some((OperationState::Failed, Some(why))), Vec::new())
+                .await;
+        }
+        detail.is_told = true;
+        let message = format!("the provisioner ({}) is told", app.provisioner.name());
+        return save(app, &operation, &detail, message, None, Vec::new()).await;
+    }
+    let live = |role| views.iter().filter(|view| view.record.role == role && !view.lost).count() as u64;
+    let (gateways, workers) = (live(NodeRole::Gateway), live(NodeRole::Worker));
+    let target = detail.target;
+    let is_there = if detail.is_down {
+        gateways <= target.gateways && workers <= target.workers
+    } else {
+        gateways >= target.gateways && workers >= target.workers
+    };
+    let message = format!("{gateways} gateways and {workers} workers are live");
+    if is_there {
+        app.nodes_forget(&detail.leaving).await?;
+        return save(app, &operation, &detail, message, Some((OperationState::Succeeded, None)), Vec::new()).await;
+    }
+    if late {
+        let why = format!("the nodes did not come or go within 15 min: {message}");
+        return save(app, &operation, &detail, why.clone(), Some((OperationState::Failed, Some(why))), Vec::new())
+            .await;
+    }
+    Ok(())
+}
+
+async fn save(
+    app: &App,
+    known: &Operation,
+    detail: &PrescaleDetail,
+    message: String,
+    ended: Option<(OperationState, Option<String>)>,
+    desired: Vec<DesiredRecord>,
+) -> Result<(), AppError> {
+    let _writing = app.writing.lock().await;
+    let mut operation = app.operation(&known.id).await?;
+    operation.phase = OperationPhase::Working;
+    operation.detail = serde_json::to_value(detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut with: Vec<Change> = desired.into_iter().map(Change::Desired).collect();
+    if let Some((state, error)) = ended {
+        operation.state = state;
+        operation.phase = match state {
+            OperationState::Succeeded => OperationPhase::Done,
+            OperationState::Cancelled => OperationPhase::Cancelled,
+            _ => OperationPhase::Failed,
+        };
+        if state == OperationState::Succeeded {
+            operation.progress.done = operation.progress.total;
+        }
+        operation.error.clone_from(&error);
+        with.push(app.audit_ended(known, operation.phase, error.as_deref()));
+    }
+    app.operation_save(&mut operation, message, with).await
+}
