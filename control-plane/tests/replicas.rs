@@ -149,11 +149,9 @@ async fn a_deposed_leader_writes_nothing() {
     let first = pair.replica(1).await;
     let taken = pair.store.lead("other http://other", clock.now_ms() + 60_000, 60_000).await.unwrap();
     assert!(taken.is_leader && first.leads(), "it does not know yet");
-    let refused = first.app().token_create(
-        &operator(),
-        &serde_json::from_value(serde_json::json!({ "name": "eve", "role": Role::Viewer })).unwrap(),
-    );
-    assert_eq!(refused.await.unwrap_err(), AppError::Store(StoreError::Deposed));
+    let request = serde_json::from_value(serde_json::json!({ "name": "eve", "role": Role::Viewer })).unwrap();
+    let refused = first.app().token_create(&operator(), &request).await.unwrap_err();
+    assert_eq!(refused, AppError::Store(StoreError::Deposed));
     until("it knows", async || !first.leads()).await;
     let refused = first.undrain(&operator(), "gw-1", "").await.unwrap_err();
     assert_eq!(refused, AppError::Follows { leader: Some("http://other".into()) });
