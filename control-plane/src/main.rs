@@ -7,13 +7,28 @@ use backends::{
     grpc::listen_nodes,
     production::{Program, Refusal, Setting, Settings, tls},
 };
-use chat_control_plane::{ControlPlane, ControlPlaneConfig, Provisioner, Rates, store::SqliteStore};
+use chat_control_plane::{
+    ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica,
+    store::{MysqlStore, SqliteStore, Store},
+};
+use domain::NodeId;
 use tokio_util::sync::CancellationToken;
 
 const CONTROL_PLANE: &[Setting] = &[
     Setting::new::<SocketAddr>("listen", Some("127.0.0.1:7400"), "where chatctl connects"),
     Setting::new::<SocketAddr>("nodes.listen", Some("127.0.0.1:7500"), "where gateways and workers connect"),
-    Setting::new::<PathBuf>("data_dir", None, "directory for its state"),
+    Setting::new::<PathBuf>("data_dir", Some(""), "directory for its state, when that is in SQLite"),
+    Setting::new::<String>(
+        "store.url",
+        Some("sqlite"),
+        "where its state is: sqlite, or mysql://user:password@host:port/database, which several replicas may share",
+    ),
+    Setting::new::<NodeId>("replica.id", Some("control"), "name of this replica; each of several has its own"),
+    Setting::new::<String>(
+        "advertise",
+        Some(""),
+        "URL of its API, as other replicas tell callers; from `listen` if empty",
+    ),
     Setting::new::<String>(
         "webhooks",
         Some(""),
@@ -50,9 +65,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let admin_token = admin_token.map_err(|error| refused(format!("cannot read {}: {error}", path.display())))?;
     let listener = tls::listen(settings.get("listen")).await?;
     let nodes = tls::bind(settings.get("nodes.listen"), certificates.as_ref()).await?;
-    let data: PathBuf = settings.get("data_dir");
-    std::fs::create_dir_all(&data).map_err(|error| refused(format!("cannot make {}: {error}", data.display())))?;
-    let store = SqliteStore::open(&data.join("control.sqlite")).await.map_err(refused)?;
+    let store = open(&settings).await?;
 
     let servers = CancellationToken::new();
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
@@ -67,7 +80,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
         rates: rates(&settings),
         ..ControlPlaneConfig::new(admin_token.trim().to_owned(), clock, clock.now_ms())
     };
-    let control = ControlPlane::start(config, Arc::new(store), streams).await.map_err(refused)?;
+    let control = ControlPlane::start_replica(config, replica(&settings), store, streams).await.map_err(refused)?;
     control.serve(listener).map_err(refused)?;
 
     stop.cancelled().await;
@@ -91,6 +104,29 @@ fn rates(settings: &Settings) -> Rates {
     let as_assumed = (rates.messages_per_s, rates.deliveries_per_s, rates.rows_per_s)
         == (known.messages_per_s, known.deliveries_per_s, known.rows_per_s);
     Rates { source: if as_assumed { known.source } else { "configured: capacity.*" }, ..rates }
+}
+
+/// Opens the store. What it says of its address never has the password in it.
+async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Refusal> {
+    let url: String = settings.get("store.url");
+    if url.starts_with("mysql://") {
+        return Ok(Arc::new(MysqlStore::open(&url).await.map_err(refused)?));
+    }
+    if url != "sqlite" {
+        return Err(refused("store.url: is neither sqlite nor a mysql:// URL"));
+    }
+    let data = settings.get_if_set("data_dir").ok_or_else(|| refused("data_dir: is not set; SQLite needs it"))?;
+    let data: PathBuf = data;
+    std::fs::create_dir_all(&data).map_err(|error| refused(format!("cannot make {}: {error}", data.display())))?;
+    Ok(Arc::new(SqliteStore::open(&data.join("control.sqlite")).await.map_err(refused)?))
+}
+
+fn replica(settings: &Settings) -> Replica {
+    let listen = || format!("http://{}", settings.get::<SocketAddr>("listen"));
+    Replica {
+        id: settings.get::<NodeId>("replica.id").to_string(),
+        url: settings.get_if_set("advertise").unwrap_or_else(listen),
+    }
 }
 
 fn refused(error: impl std::fmt::Display + Send + Sync + 'static) -> Refusal {

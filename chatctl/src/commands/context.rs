@@ -160,7 +160,8 @@ fn changed(before: Option<Context>, args: SetArgs) -> Result<Context, CommandErr
     if before.is_none() && args.control_plane.is_none() {
         return Err(CommandError::usage(format!("context {} is new: it needs --control-plane URL", args.name)));
     }
-    for url in args.control_plane.iter().chain(&args.gateways) {
+    let control_planes = args.control_plane.iter().flat_map(|urls| urls.split(','));
+    for url in control_planes.chain(args.gateways.iter().map(String::as_str)).map(str::trim) {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(CommandError::usage(format!("{url:?} is not an http URL")));
         }
