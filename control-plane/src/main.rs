@@ -7,7 +7,7 @@ use backends::{
     grpc::listen_nodes,
     production::{Program, Refusal, Setting, Settings, tls},
 };
-use chat_control_plane::{ControlPlane, ControlPlaneConfig, Provisioner, Rates, store::SqliteStore};
+use chat_control_plane::{ControlPlane, ControlPlaneConfig, Provisioner, Rates, check_webhook, store::SqliteStore};
 use tokio_util::sync::CancellationToken;
 
 const CONTROL_PLANE: &[Setting] = &[
@@ -57,7 +57,9 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let servers = CancellationToken::new();
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
     let webhooks: String = settings.get("webhooks");
-    let webhooks = webhooks.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    let webhooks: Vec<String> =
+        webhooks.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    webhooks.iter().try_for_each(|url| check_webhook(url)).map_err(refused)?;
     let config = ControlPlaneConfig {
         webhooks,
         provisioner: match settings.get_if_set("provision.command") {

@@ -203,3 +203,28 @@ async fn resolved_by_hand_it_opens_again_only_after_its_rule_was_false() {
     assert_eq!(second.number, 2);
     rig.plane.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_one_mode_goes_on_where_the_last_ended() {
+    let rig = Rig::start().await;
+    let gateways: Vec<_> = (1..=3).map(|n| rig.gateway(&format!("gw-{n}"), 1, 10)).collect();
+    let figures = |stale_overwrites_total| Some(Figures { stale_overwrites_total, ..Figures::default() });
+    gateways[0].gateway.state.lock().figures = figures(0);
+    rig.gateway_where("gw-3", |gateway| gateway.connections == 10).await;
+    sleep(Duration::from_secs(5)).await;
+    gateways[0].gateway.state.lock().figures = figures(1);
+    rig.incident_where(|it| it.mode == Mode::SplitBrain).await;
+    for gateway in gateways {
+        gateway.kill().await;
+    }
+    rig.incident_where(|it| it.number == 4).await;
+    let app = rig.plane.app();
+    let first = app.incidents_of(Mode::GatewayCrash, false, None, Some(2)).await.unwrap();
+    assert_eq!(first.items.iter().map(|it| it.number).collect::<Vec<_>>(), [4, 3]);
+    let rest = app.incidents_of(Mode::GatewayCrash, false, first.next, Some(2)).await.unwrap();
+    assert_eq!((rest.items.iter().map(|it| it.number).collect::<Vec<_>>(), rest.next), (vec![2], None));
+    let other = app.incidents_of(Mode::SplitBrain, true, None, None).await.unwrap();
+    assert_eq!((other.items.len(), other.items[0].number, other.next), (1, 1, None));
+    assert_eq!(app.incidents_of(Mode::LostAck, true, None, None).await.unwrap().items, []);
+    rig.plane.shutdown().await;
+}
