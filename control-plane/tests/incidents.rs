@@ -115,6 +115,26 @@ async fn it_ends_when_the_users_are_back_elsewhere_and_stays_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crash_is_told_when_its_users_are_elsewhere_at_once() {
+    let rig = Rig::start().await;
+    let (one, two) = (rig.gateway("gw-1", 1, 20), rig.gateway("gw-2", 1, 20));
+    rig.gateway_where("gw-1", |gateway| gateway.connections == 20).await;
+    rig.gateway_where("gw-2", |gateway| gateway.connections == 20).await;
+    sleep(Duration::from_secs(5)).await;
+    one.kill().await;
+    two.gateway.state.lock().connections = 40;
+    let killed = Instant::now();
+    let told = rig.incident_where(is_open).await;
+    assert!((2..=5).contains(&killed.elapsed().as_secs()), "opened after {:?}", killed.elapsed());
+    let ended = rig.incident_where(|it| !is_open(it)).await;
+    assert!((30..=45).contains(&killed.elapsed().as_secs()), "resolved after {:?}", killed.elapsed());
+    assert_eq!(ended.id, told.id);
+    sleep(Duration::from_secs(1_200)).await;
+    assert_eq!(rig.plane.app().incidents(true, None, None).await.unwrap().items.len(), 1);
+    rig.plane.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_was_told_to_leave_is_no_crash() {
     let rig = Rig::start().await;
     let (one, _two) = (rig.gateway("gw-1", 1, 100), rig.gateway("gw-2", 1, 0));
