@@ -115,6 +115,7 @@ impl ControlPlane {
     pub fn serve(&self, listener: TcpListener) -> io::Result<()> {
         let (address, stop) = (listener.local_addr()?, self.stop.clone());
         let router = http::router(self.app.clone(), stop.clone());
+        self.app.hooks.served_at(address);
         self.tasks.spawn(async move {
             tracing::info!(%address, "control plane serves");
             let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());

@@ -31,6 +31,7 @@ pub mod store;
 
 pub use app::{Actor, App, OperationQuery};
 pub use control_plane::{ControlPlane, ControlPlaneConfig};
+pub use detect::check_webhook;
 pub use error::AppError;
 pub use leader::Replica;
 pub use scale::{Provisioner, Rates};

@@ -8,7 +8,7 @@ use backends::{
     production::{Program, Refusal, Setting, Settings, tls},
 };
 use chat_control_plane::{
-    ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica,
+    ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica, check_webhook,
     store::{MysqlStore, SqliteStore, Store},
 };
 use domain::NodeId;
@@ -70,7 +70,9 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let servers = CancellationToken::new();
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
     let webhooks: String = settings.get("webhooks");
-    let webhooks = webhooks.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    let webhooks: Vec<String> =
+        webhooks.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    webhooks.iter().try_for_each(|url| check_webhook(url)).map_err(refused)?;
     let config = ControlPlaneConfig {
         webhooks,
         provisioner: match settings.get_if_set("provision.command") {

@@ -221,3 +221,51 @@ async fn mangled_bodies_never_give_a_500() {
     assert_eq!(verdict["intact"], true);
     api.rig.plane.shutdown().await;
 }
+
+#[tokio::test]
+async fn incidents_alerts_metrics_and_the_overview_are_served() {
+    let api = Api::start().await;
+    let one = api.rig.gateway("gw-1", 1, 1_000);
+    api.rig.gateway_where("gw-1", |gateway| gateway.connections == 1_000).await;
+    one.kill().await;
+    let ends = tokio::time::Instant::now() + Duration::from_secs(20);
+    let incident = loop {
+        let open: Page<Value> = api.ok("GET", "/v1/incidents?mode=gateway_crash", "").await;
+        if let Some(found) = open.items.into_iter().next() {
+            break found;
+        }
+        assert!(tokio::time::Instant::now() < ends, "no incident");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let id = incident["id"].as_str().unwrap();
+    let alerts: Value = api.ok("GET", "/v1/alerts", "").await;
+    assert_eq!(
+        (&alerts[0]["labels"]["alertname"], &alerts[0]["labels"]["incident"]),
+        (&"gateway_crash".into(), &id.into())
+    );
+    assert_eq!(alerts[0]["generatorURL"], format!("{}/v1/incidents/{id}", api.url));
+    let overview: Value = api.ok("GET", "/v1/overview", "").await;
+    assert_eq!((&overview["lights"][0]["state"], &overview["lights"][0]["incident"]), (&"firing".into(), &id.into()));
+    assert_eq!((&overview["gateways_lost"], &overview["incidents_open"]), (&1.into(), &1.into()));
+    let (status, metrics) = api.send("", "GET", "/metrics", "").await;
+    assert_eq!(status, StatusCode::OK);
+    for line in
+        [r#"chat_incidents_open{mode="gateway_crash"} 1"#, r#"chat_control_nodes{role="gateway",status="lost"} 1"#]
+    {
+        assert!(metrics.lines().any(|it| it == line), "{line} is not in {metrics}");
+    }
+
+    let viewer = api.token("viewer").await;
+    let ack = format!("/v1/incidents/{id}/ack");
+    let (status, _) = api.problem(&viewer.secret, "POST", &ack, "{}").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let acked: Value = api.ok("POST", &ack, r#"{"reason":"mine"}"#).await;
+    assert_eq!(acked["state"], "acknowledged");
+    let none: Page<Value> = api.ok("GET", "/v1/incidents?mode=lost_ack&all=true", "").await;
+    assert!(none.items.is_empty());
+    let (status, body) = api.problem(ADMIN, "GET", "/v1/incidents?mode=sunspots", "").await;
+    assert_eq!((status, body.error.code), (StatusCode::BAD_REQUEST, ProblemCode::Invalid));
+    let (status, body) = api.problem(ADMIN, "GET", "/v1/incidents/inc-9-0000", "").await;
+    assert_eq!((status, body.error.code), (StatusCode::NOT_FOUND, ProblemCode::NotFound));
+    api.rig.plane.shutdown().await;
+}

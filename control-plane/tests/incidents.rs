@@ -115,6 +115,26 @@ async fn it_ends_when_the_users_are_back_elsewhere_and_stays_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crash_is_told_when_its_users_are_elsewhere_at_once() {
+    let rig = Rig::start().await;
+    let (one, two) = (rig.gateway("gw-1", 1, 20), rig.gateway("gw-2", 1, 20));
+    rig.gateway_where("gw-1", |gateway| gateway.connections == 20).await;
+    rig.gateway_where("gw-2", |gateway| gateway.connections == 20).await;
+    sleep(Duration::from_secs(5)).await;
+    one.kill().await;
+    two.gateway.state.lock().connections = 40;
+    let killed = Instant::now();
+    let told = rig.incident_where(is_open).await;
+    assert!((2..=5).contains(&killed.elapsed().as_secs()), "opened after {:?}", killed.elapsed());
+    let ended = rig.incident_where(|it| !is_open(it)).await;
+    assert!((30..=45).contains(&killed.elapsed().as_secs()), "resolved after {:?}", killed.elapsed());
+    assert_eq!(ended.id, told.id);
+    sleep(Duration::from_secs(1_200)).await;
+    assert_eq!(rig.plane.app().incidents(true, None, None).await.unwrap().items.len(), 1);
+    rig.plane.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_was_told_to_leave_is_no_crash() {
     let rig = Rig::start().await;
     let (one, _two) = (rig.gateway("gw-1", 1, 100), rig.gateway("gw-2", 1, 0));
@@ -201,5 +221,30 @@ async fn resolved_by_hand_it_opens_again_only_after_its_rule_was_false() {
     again.kill().await;
     let second = rig.incident_where(is_open).await;
     assert_eq!(second.number, 2);
+    rig.plane.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_one_mode_goes_on_where_the_last_ended() {
+    let rig = Rig::start().await;
+    let gateways: Vec<_> = (1..=3).map(|n| rig.gateway(&format!("gw-{n}"), 1, 10)).collect();
+    let figures = |stale_overwrites_total| Some(Figures { stale_overwrites_total, ..Figures::default() });
+    gateways[0].gateway.state.lock().figures = figures(0);
+    rig.gateway_where("gw-3", |gateway| gateway.connections == 10).await;
+    sleep(Duration::from_secs(5)).await;
+    gateways[0].gateway.state.lock().figures = figures(1);
+    rig.incident_where(|it| it.mode == Mode::SplitBrain).await;
+    for gateway in gateways {
+        gateway.kill().await;
+    }
+    rig.incident_where(|it| it.number == 4).await;
+    let app = rig.plane.app();
+    let first = app.incidents_of(Mode::GatewayCrash, false, None, Some(2)).await.unwrap();
+    assert_eq!(first.items.iter().map(|it| it.number).collect::<Vec<_>>(), [4, 3]);
+    let rest = app.incidents_of(Mode::GatewayCrash, false, first.next, Some(2)).await.unwrap();
+    assert_eq!((rest.items.iter().map(|it| it.number).collect::<Vec<_>>(), rest.next), (vec![2], None));
+    let other = app.incidents_of(Mode::SplitBrain, true, None, None).await.unwrap();
+    assert_eq!((other.items.len(), other.items[0].number, other.next), (1, 1, None));
+    assert_eq!(app.incidents_of(Mode::LostAck, true, None, None).await.unwrap().items, []);
     rig.plane.shutdown().await;
 }

@@ -5,6 +5,7 @@
 mod context;
 mod conversation;
 mod gateway;
+mod incident;
 mod operation;
 mod refusals;
 mod support;

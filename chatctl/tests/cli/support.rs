@@ -93,6 +93,7 @@ pub(crate) async fn chatctl_in(config: &Path, args: &[&str]) -> Ran {
 fn normal(text: &str) -> String {
     let is_time = |word: &str| word.len() == 20 && word.ends_with('Z') && word.as_bytes()[10] == b'T';
     let is_operation = |word: &str| word.starts_with("op-") && word.len() == 9;
+    let is_incident = |word: &str| word.starts_with("inc-") && word.len() == 10;
     let mut done = String::new();
     let mut word = String::new();
     for c in text.chars().chain(['\n']) {
@@ -104,6 +105,9 @@ fn normal(text: &str) -> String {
             done.push_str("2026-01-01T00:00:00Z");
         } else if is_operation(&word) {
             done.push_str(&word[..5]);
+            done.push_str("xxxx");
+        } else if is_incident(&word) {
+            done.push_str(&word[..6]);
             done.push_str("xxxx");
         } else if let Some(("127.0.0.1", _)) = word.split_once(':') {
             done.push_str("127.0.0.1:PORT");
@@ -176,6 +180,20 @@ impl Fleet {
     pub(crate) async fn operation(&self, number: u64) -> String {
         let all = self.plane.as_ref().unwrap().app().operations(&Default::default()).await.unwrap();
         all.items.into_iter().find(|operation| operation.number == number).unwrap().id
+    }
+
+    /// Cuts every gateway off, and gives the incident that the control plane opens for it.
+    pub(crate) async fn crash(&self) -> String {
+        self.stop.cancel();
+        let app = self.plane.as_ref().unwrap().app();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(incident) = app.incidents(false, None, None).await.unwrap().items.into_iter().next() {
+                return incident.id;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no incident");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn stop_plane(&mut self) {

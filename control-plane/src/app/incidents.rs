@@ -8,6 +8,9 @@ use crate::{
     store::{Change, Document, DocumentKind, StoreError},
 };
 
+/// Incidents read from the store at once.
+const READ_AT_ONCE: usize = 500;
+
 impl App {
     /// Newest first: those that are not resolved, or all.
     pub async fn incidents(
@@ -20,6 +23,31 @@ impl App {
         let documents = self.store.documents(DocumentKind::Incident, all, before.unwrap_or(u64::MAX), limit).await?;
         let next = documents.last().filter(|last| documents.len() == limit && last.number > 1).map(|last| last.number);
         Ok(Page { items: documents.iter().map(read).collect::<Result<_, _>>()?, next })
+    }
+
+    /// Those of one failure mode, newest first.
+    pub async fn incidents_of(
+        &self,
+        mode: Mode,
+        all: bool,
+        mut before: Option<u64>,
+        limit: Option<usize>,
+    ) -> Result<Page<Incident>, AppError> {
+        let limit = check_limit(limit)?;
+        let mut items = Vec::new();
+        loop {
+            let page = self.incidents(all, before, Some(READ_AT_ONCE)).await?;
+            before = page.next;
+            items.extend(page.items.into_iter().filter(|incident| incident.mode == mode));
+            if items.len() > limit {
+                items.truncate(limit);
+                let next = items.last().map(|last| last.number);
+                return Ok(Page { items, next });
+            }
+            if before.is_none() {
+                return Ok(Page { items, next: None });
+            }
+        }
     }
 
     /// One incident.

@@ -5,8 +5,9 @@ mod sampler;
 mod watch;
 mod webhook;
 
+pub use self::webhook::check_webhook;
 pub(crate) use self::{
     sampler::Samples,
     watch::{run, to_mode},
-    webhook::{Event, Hooks, alert},
+    webhook::{Event, Hooks},
 };

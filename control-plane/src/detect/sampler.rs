@@ -222,8 +222,11 @@ mod tests {
             (gateway.is_live, gateway.connections, gateway.needed, gateway.is_back),
             (false, 1_000, 1_450, false)
         );
-        let lost = NodeView { lost: true, heard_ms_ago: 4_000, ..view("gw-1", 1, report(1_000, 1)) };
-        samples.take(14_000, &[lost, other(1_450)]);
+        for silent_s in 4..=8 {
+            let heard_ms_ago = silent_s * 1_000;
+            let lost = NodeView { lost: true, heard_ms_ago, ..view("gw-1", 1, report(1_000, 1)) };
+            samples.take((10 + silent_s) * 1_000, &[lost, other(1_450)]);
+        }
         assert!(samples.all().last().unwrap().gateways[0].is_back);
     }
 

@@ -10,7 +10,7 @@ use protocol::admin::{Evidence, Incident, IncidentState, Mode, Severity};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::Event;
+use super::{Event, Samples, webhook::REPEAT_MS};
 use crate::{
     app::{App, incidents},
     error::AppError,
@@ -36,6 +36,8 @@ struct Mind {
     unmeasured_ms: BTreeMap<Mode, u64>,
     /// When this control plane took over what earlier ones had opened, ms since the epoch.
     since_ms: Option<u64>,
+    /// When Alertmanagers were told last of what is still open, ms since the epoch.
+    repeated_ms: u64,
 }
 
 impl Mind {
@@ -53,6 +55,8 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut ticks = interval(SAMPLE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut mind = Mind::default();
+    // What another control plane saw in between is not known: the past begins anew.
+    *app.samples.lock() = Samples::default();
     loop {
         tokio::select! {
             biased;
@@ -104,6 +108,10 @@ async fn pass(app: &App, found: Found, mind: &mut Mind) -> Result<(), AppError> 
     let open = app.store.documents(DocumentKind::Incident, false, u64::MAX, OPEN_MAX).await?;
     let open: Vec<(Incident, Document)> =
         open.into_iter().filter_map(|document| Some((readable(&document)?, document))).collect();
+    if now_ms >= mind.repeated_ms + REPEAT_MS {
+        mind.repeated_ms = now_ms;
+        app.hooks.repeat(&open.iter().map(|(incident, _)| incident.clone()).collect::<Vec<_>>());
+    }
     let name = |mode: FailureMode, finding: &Finding| (to_mode(mode), finding.subject.clone());
     mind.hushed.extend(app.resolved_by_hand.lock().drain(..));
     mind.hushed.retain(|key| found.iter().any(|(mode, finding)| name(*mode, finding) == *key));

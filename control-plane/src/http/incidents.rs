@@ -1,7 +1,7 @@
 //! `/v1/incidents`, `/v1/alerts` and `/v1/overview`.
 
 use axum::{Json, extract::State};
-use protocol::admin::{Incident, Overview, Page, ProblemBody, ReasonRequest};
+use protocol::admin::{Incident, Mode, Overview, Page, ProblemBody, ReasonRequest};
 use serde::Deserialize;
 
 use super::{
@@ -9,7 +9,6 @@ use super::{
     extract::{Body, Caller, Id, Params},
     problem::{Answer, Refusal},
 };
-use crate::detect::alert;
 
 /// Which incidents.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -19,6 +18,8 @@ pub(super) struct ListParams {
     /// Also those that are resolved.
     #[serde(default)]
     all: bool,
+    /// Only those of this failure mode.
+    mode: Option<Mode>,
     /// Only those with a lower number: `next` of the page before.
     before: Option<u64>,
     /// 1-500, default 100.
@@ -29,7 +30,11 @@ pub(super) struct ListParams {
 #[utoipa::path(get, path = "/v1/incidents", tag = "incidents", params(ListParams),
     responses((status = 200, body = Page<Incident>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn list(State(http): State<Http>, Params(params): Params<ListParams>) -> Answer<Json<Page<Incident>>> {
-    Ok(Json(http.app.incidents(params.all, params.before, params.limit).await?))
+    let page = match params.mode {
+        Some(mode) => http.app.incidents_of(mode, params.all, params.before, params.limit).await?,
+        None => http.app.incidents(params.all, params.before, params.limit).await?,
+    };
+    Ok(Json(page))
 }
 
 /// One incident.
@@ -68,7 +73,7 @@ pub(super) async fn resolve(
     responses((status = 200), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn alerts(State(http): State<Http>) -> Answer<Json<Vec<serde_json::Value>>> {
     let open = http.app.incidents(false, None, Some(500)).await?.items;
-    Ok(Json(open.iter().map(alert).collect()))
+    Ok(Json(open.iter().map(|incident| http.app.hooks.alert(incident)).collect()))
 }
 
 /// The whole fleet on one page.

@@ -8,6 +8,8 @@ const SILENT_MS: u64 = 3_000;
 const BACK_PERCENT: u64 = 95;
 /// They must be back for this long, s. It is also how long the rule must not hold.
 const BACK_S: u32 = 30;
+/// A crash is told for this long also when all its users come back at once, as good clients do, s.
+const TOLD_S: u32 = 5;
 
 /// What a lost gateway dropped, and whether that is back elsewhere. Kept from second to second: a window of samples
 /// ends before users that are slow to come back have come.
@@ -15,6 +17,7 @@ const BACK_S: u32 = 30;
 pub struct Loss {
     connections: u64,
     needed: u64,
+    age_s: u32,
     back_s: u32,
 }
 
@@ -33,12 +36,13 @@ impl Loss {
 
     /// One that was noticed before: the connections dropped, and those the fleet must have again.
     pub const fn resumed(connections: u64, needed: u64) -> Self {
-        Self { connections, needed, back_s: 0 }
+        Self { connections, needed, age_s: 0, back_s: 0 }
     }
 
     /// A second passed; the gateways that are heard have `live` connections. Users that were back for 30 s are saved,
     /// also when the fleet later empties for the night.
     pub fn step(&mut self, live: u64) {
+        self.age_s = self.age_s.saturating_add(1);
         if self.back_s < BACK_S {
             self.back_s = if live >= self.needed { self.back_s + 1 } else { 0 };
         }
@@ -56,7 +60,7 @@ impl Loss {
 
     /// Its users are back elsewhere: what is left is a machine to be mended.
     pub const fn is_back(&self) -> bool {
-        self.back_s > 0
+        self.age_s > TOLD_S && self.back_s > 0
     }
 }
 

@@ -115,6 +115,14 @@ fn users_are_back_when_the_dropped_connections_are_back_for_half_a_minute() {
     }
     loss.step(0);
     assert!(loss.is_back(), "the fleet may empty later");
+    // They are back before it is known that they were gone: it is told all the same.
+    let mut loss = Loss::new(40, 80);
+    for _ in 0..5 {
+        loss.step(80);
+        assert!(!loss.is_back());
+    }
+    loss.step(80);
+    assert!(loss.is_back());
     // Less in all than the gateway had: the fleet was not measured before.
     assert_eq!(Loss::new(1_000, 0).needed(), 950);
 }
