@@ -107,13 +107,15 @@ impl Seat {
 /// One time of leading.
 pub(crate) struct Term {
     epoch: u64,
+    /// When leadership was asked for.
+    since: Instant,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Term {
-    fn new(epoch: u64) -> Self {
-        Self { epoch, stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    fn new(epoch: u64, since: Instant) -> Self {
+        Self { epoch, since, stop: CancellationToken::new(), tasks: TaskTracker::new() }
     }
 }
 
@@ -131,13 +133,14 @@ pub(crate) struct Leader {
 impl Leader {
     /// Asks for the first time. Leads when it returns a term, and knows who does otherwise.
     pub(crate) async fn start(&self) -> Result<Option<Term>, AppError> {
+        let asked = Instant::now();
         let answer = self.ask().await?;
         if !answer.is_leader {
             self.app.seat.follow(Some(answer.address.clone()));
             tracing::info!(leader = %answer.holder, address = %answer.address, "another replica leads");
             return Ok(None);
         }
-        let term = Term::new(answer.epoch);
+        let term = Term::new(answer.epoch, asked);
         self.open(&term.stop, term.epoch).await?;
         self.work(&term.stop, &term.tasks);
         Ok(Some(term))
@@ -145,7 +148,7 @@ impl Leader {
 
     /// Renews, gives up and takes leadership until `stop`.
     pub(crate) async fn run(self: Arc<Self>, mut term: Option<Term>) {
-        let mut renewed = Instant::now();
+        let mut renewed = term.as_ref().map_or_else(Instant::now, |term| term.since);
         let mut next = renewed + RENEW;
         loop {
             tokio::select! {
@@ -169,7 +172,7 @@ impl Leader {
                         self.close(term.take(), None).await;
                     }
                     if term.is_none() {
-                        term = Some(self.begin(answer.epoch));
+                        term = Some(self.begin(answer.epoch, asked));
                     }
                 }
                 Ok(Ok(answer)) => self.close(term.take(), Some(answer.address)).await,
@@ -202,8 +205,8 @@ impl Leader {
     }
 
     /// Begins to lead. Whatever takes long is done aside: leadership must be renewed meanwhile.
-    fn begin(self: &Arc<Self>, epoch: u64) -> Term {
-        let term = Term::new(epoch);
+    fn begin(self: &Arc<Self>, epoch: u64, asked: Instant) -> Term {
+        let term = Term::new(epoch, asked);
         let (leader, stop, tasks) = (self.clone(), term.stop.clone(), term.tasks.clone());
         term.tasks.spawn(async move {
             loop {

@@ -14,16 +14,23 @@ use chat_control_plane::{
 use domain::NodeId;
 use tokio_util::sync::CancellationToken;
 
+/// The store of a control plane that is the only one.
+const SQLITE: &str = "sqlite";
+
 const CONTROL_PLANE: &[Setting] = &[
     Setting::new::<SocketAddr>("listen", Some("127.0.0.1:7400"), "where chatctl connects"),
     Setting::new::<SocketAddr>("nodes.listen", Some("127.0.0.1:7500"), "where gateways and workers connect"),
     Setting::new::<PathBuf>("data_dir", Some(""), "directory for its state, when that is in SQLite"),
     Setting::new::<String>(
         "store.url",
-        Some("sqlite"),
+        Some(SQLITE),
         "where its state is: sqlite, or mysql://user:password@host:port/database, which several replicas may share",
     ),
-    Setting::new::<NodeId>("replica.id", Some("control"), "name of this replica; each of several has its own"),
+    Setting::new::<NodeId>(
+        "replica.id",
+        Some(""),
+        "name of this replica; each of those that share a store has its own",
+    ),
     Setting::new::<String>(
         "advertise",
         Some(""),
@@ -65,7 +72,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let admin_token = admin_token.map_err(|error| refused(format!("cannot read {}: {error}", path.display())))?;
     let listener = tls::listen(settings.get("listen")).await?;
     let nodes = tls::bind(settings.get("nodes.listen"), certificates.as_ref()).await?;
-    let store = open(&settings).await?;
+    let (replica, store) = (replica(&settings)?, open(&settings).await?);
 
     let servers = CancellationToken::new();
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
@@ -82,7 +89,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
         rates: rates(&settings),
         ..ControlPlaneConfig::new(admin_token.trim().to_owned(), clock, clock.now_ms())
     };
-    let control = ControlPlane::start_replica(config, replica(&settings), store, streams).await.map_err(refused)?;
+    let control = ControlPlane::start_replica(config, replica, store, streams).await.map_err(refused)?;
     control.serve(listener).map_err(refused)?;
 
     stop.cancelled().await;
@@ -114,21 +121,26 @@ async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Refusal> {
     if url.starts_with("mysql://") {
         return Ok(Arc::new(MysqlStore::open(&url).await.map_err(refused)?));
     }
-    if url != "sqlite" {
+    if url != SQLITE {
         return Err(refused("store.url: is neither sqlite nor a mysql:// URL"));
     }
-    let data = settings.get_if_set("data_dir").ok_or_else(|| refused("data_dir: is not set; SQLite needs it"))?;
-    let data: PathBuf = data;
+    let data = settings.get_if_set::<PathBuf>("data_dir");
+    let data = data.ok_or_else(|| refused("data_dir: is not set; SQLite needs it"))?;
     std::fs::create_dir_all(&data).map_err(|error| refused(format!("cannot make {}: {error}", data.display())))?;
     Ok(Arc::new(SqliteStore::open(&data.join("control.sqlite")).await.map_err(refused)?))
 }
 
-fn replica(settings: &Settings) -> Replica {
-    let listen = || format!("http://{}", settings.get::<SocketAddr>("listen"));
-    Replica {
-        id: settings.get::<NodeId>("replica.id").to_string(),
-        url: settings.get_if_set("advertise").unwrap_or_else(listen),
+/// Two replicas of one name would both lead, so those that can share a store must be told theirs.
+fn replica(settings: &Settings) -> Result<Replica, Refusal> {
+    let id = settings.get_if_set::<NodeId>("replica.id").map(|id| id.to_string());
+    if id.is_none() && settings.get::<String>("store.url") != SQLITE {
+        return Err(refused("replica.id: is not set; each replica needs a name of its own"));
     }
+    let listen = || format!("http://{}", settings.get::<SocketAddr>("listen"));
+    Ok(Replica {
+        id: id.unwrap_or_else(|| Replica::default().id),
+        url: settings.get_if_set("advertise").unwrap_or_else(listen),
+    })
 }
 
 fn refused(error: impl std::fmt::Display + Send + Sync + 'static) -> Refusal {

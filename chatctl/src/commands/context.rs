@@ -44,7 +44,7 @@ pub enum Args {
 pub struct SetArgs {
     /// The context
     name: String,
-    /// URL of the control plane
+    /// URL of the control plane; of each replica, separated by commas
     #[arg(long, value_name = "URL")]
     control_plane: Option<String>,
     /// Token for the control plane
