@@ -4,6 +4,7 @@ use protocol::admin::{Incident, IncidentState, Severity};
 
 use super::{Cell, Column, Danger, Fact, Pane, Row, overview::words, to_yaml};
 use crate::{
+    commands::incident::runbook_command,
     output::{Tone, format_ms, format_span},
     tui::{
         event::{Act, Need},
@@ -39,7 +40,7 @@ impl Pane for Incidents {
     }
 
     fn about(&self) -> &'static str {
-        "what the detectors of the six failure modes saw; enter shows the numbers and the runbook"
+        "what the detectors of the six failure modes saw; enter shows the numbers, o the runbook"
     }
 
     fn needs(&self) -> &'static [Need] {
@@ -82,11 +83,17 @@ impl Pane for Incidents {
         }));
         facts.push(Fact::new("runbook", &it.runbook));
         facts.extend(it.params.iter().map(|(name, value)| Fact::new(format!("  {name}"), value)));
+        facts.push(Fact::new("what to do", format!("o opens the runbook; {}", runbook_command(it))));
         facts
     }
 
     fn yaml(&self, store: &Store, key: &str) -> Option<String> {
         to_yaml(find(store, key))
+    }
+
+    fn runbook(&self, store: &Store, key: &str) -> Option<(String, String)> {
+        let it = find(store, key)?;
+        Some((it.runbook.clone(), runbook_command(it)))
     }
 
     fn dangers(&self) -> &'static [Danger] {

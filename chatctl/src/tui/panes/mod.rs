@@ -68,6 +68,11 @@ pub(crate) trait Pane: Sync {
         None
     }
 
+    /// The runbook that a row names, and the command that runs it: `o` opens it.
+    fn runbook(&self, _store: &Store, _key: &str) -> Option<(String, String)> {
+        None
+    }
+
     /// Keys that change the fleet.
     fn dangers(&self) -> &'static [Danger] {
         &[]

@@ -157,6 +157,7 @@ impl State {
             KeyCode::Char('d') => self.open(Kind::Describe),
             KeyCode::Char('y') => self.open(Kind::Yaml),
             KeyCode::Char('l') => self.events(),
+            KeyCode::Char('o') => self.runbook(),
             KeyCode::Char(letter) if letter.is_ascii_uppercase() => {
                 let pane = self.pane();
                 if !self.view_mut().sort_by(pane, letter) {
@@ -231,6 +232,14 @@ impl State {
             self.walk(true);
         } else {
             self.view_mut().filter.text.clear();
+        }
+    }
+
+    /// Opens the runbook that the chosen row names.
+    fn runbook(&mut self) {
+        let named = self.chosen().and_then(|key| self.pane().runbook(&self.store, &key));
+        if let Some((id, command)) = named {
+            self.popup = Some(Popup::new(Kind::Runbook { id, command }));
         }
     }
 

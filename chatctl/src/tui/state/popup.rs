@@ -6,6 +6,7 @@ use protocol::admin::OperationEvent;
 use super::State;
 use crate::{
     output::{Tone, time_of_day},
+    runbook,
     tui::{
         event::Need,
         panes::{ALL, Danger, clean},
@@ -28,6 +29,13 @@ pub(crate) enum Kind {
     Yaml(String),
     /// The events of an operation.
     Events(String),
+    /// A runbook, as people read it, and the command that runs it.
+    Runbook {
+        /// Its id.
+        id: String,
+        /// The command.
+        command: String,
+    },
 }
 
 /// What stands above a pane.
@@ -71,6 +79,7 @@ impl Popup {
             Kind::Describe(key) => clean(key),
             Kind::Yaml(key) => format!("{} as YAML", clean(key)),
             Kind::Events(id) => format!("events of {}", clean(id)),
+            Kind::Runbook { id, .. } => format!("runbook {}", clean(id)),
         }
     }
 
@@ -81,6 +90,12 @@ impl Popup {
             Kind::Message(text) => text.lines().map(|line| (String::new(), clean(line), Tone::Plain)).collect(),
             Kind::Describe(key) => describe(state, key),
             Kind::Events(_) => events(state),
+            Kind::Runbook { id, command } => {
+                let text = runbook::find(id).map_or_else(|error| error.to_string(), |found| found.text);
+                let run = format!("run it: {}", clean(command));
+                let text = [run.as_str(), ""].into_iter().chain(text.lines());
+                return text.flat_map(|line| wrap(line, width)).map(TextLine::plain).collect();
+            }
             Kind::Yaml(key) => {
                 let text = state.pane().yaml(&state.store, key).unwrap_or_else(|| GONE.to_owned());
                 return text.lines().flat_map(|line| wrap(line, width)).map(TextLine::plain).collect();
@@ -158,6 +173,9 @@ fn help(state: &State) -> Vec<Said> {
     say("y", "this row as YAML");
     if state.has_events() {
         say("l", "events of the operation");
+    }
+    if pane.name() == "incidents" {
+        say("o", "open the incident's runbook");
     }
     say("q ctrl-c", "quit");
     let letters: Vec<String> = pane

@@ -253,3 +253,15 @@ fn what_is_pasted_is_text_and_never_keys() {
     let _ = state.on(Event::Paste("gw-\n2".into()));
     assert_eq!(shown(&state), ["gw-2"]);
 }
+
+#[test]
+fn o_opens_the_runbook_of_an_incident_and_nothing_elsewhere() {
+    let mut state = operator();
+    let _ = keys(&mut state, "3o");
+    assert_eq!(popup(&state), None);
+    let _ = keys(&mut state, "6o");
+    let Some(Kind::Runbook { id, command }) = popup(&state) else { panic!("{:?}", popup(&state)) };
+    assert!(command.starts_with(&format!("chatctl runbook run {id}")), "{command}");
+    let text = shown(&mut state);
+    assert!(text.iter().any(|line| line.contains("run it: chatctl runbook run")), "{text:?}");
+}
