@@ -7,7 +7,7 @@ async fn an_incident_is_listed_shown_taken_and_resolved() {
     assert_eq!(fleet.ok(&["incident", "list", "-o", "json"]).await, "[]\n");
     let id = fleet.crash().await;
     let table = "\
-INCIDENT    MODE           SEVERITY  STATE  SUMMARY                                     OPENED                RUNBOOK        BY
+INCIDENT    MODE           SEVERITY  STATE  SUMMARY                                    OPENED                RUNBOOK        BY
 inc-1-xxxx  gateway_crash  critical  open   gw-1 is not heard and had 120 connections  2026-01-01T00:00:00Z  gateway-crash  -
 ";
     assert_eq!(fleet.ok(&["incident", "list"]).await, table);
