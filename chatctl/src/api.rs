@@ -1,20 +1,28 @@
 //! The control plane's HTTP. Every call has a deadline; every refusal becomes a [`CommandError`].
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use protocol::admin::{
     AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateEvent,
-    CreateOverride, CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, Node,
-    Operation, OperationEvent, OperationState, Override, Overview, Page, PrescalePlan, PrescaleRequest, ProblemBody,
-    ReasonRequest, ReconcileRequest, RevertRequest, RolloutRequest, RunRequest, ScaleEvent, Token, TokenCreated,
-    UserSession, WhoAmI,
+    CreateOverride, CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, NOT_LEADER,
+    Node, Operation, OperationEvent, OperationState, Override, Overview, Page, PrescalePlan, PrescaleRequest,
+    ProblemBody, ReasonRequest, ReconcileRequest, RevertRequest, RolloutRequest, RunRequest, ScaleEvent, Token,
+    TokenCreated, UserSession, WhoAmI,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{context::Context, error::CommandError, sse::SseReader};
 
+/// In place of the URL of a replica.
+const NOWHERE: &str = "http://control-plane";
 const WHAT: &str = "control plane";
 /// A call that takes longer has failed. The server gives up after 15 s.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
@@ -27,7 +35,10 @@ const EVENTS_QUIET: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub struct Api {
     client: Client,
-    url: String,
+    /// Of each replica; at least one.
+    urls: Vec<String>,
+    /// The one that answered last. Clones share it.
+    at: Arc<AtomicUsize>,
     token: Option<String>,
 }
 
@@ -40,38 +51,60 @@ pub(crate) fn client() -> Result<Client, CommandError> {
 impl Api {
     /// The control plane of a context.
     pub fn new(context: &Context) -> Result<Self, CommandError> {
-        let url = context.control_plane.trim_end_matches('/').to_owned();
-        Ok(Self { client: client()?, url, token: context.admin_token.clone() })
+        let urls = context.control_plane.split(',').map(|url| url.trim().trim_end_matches('/').to_owned()).collect();
+        Ok(Self { client: client()?, urls, at: Arc::default(), token: context.admin_token.clone() })
     }
 
+    /// The replica that is asked first.
+    fn url(&self) -> &str {
+        &self.urls[self.at.load(Ordering::Relaxed)]
+    }
+
+    /// `path` is put after the URL of a replica when it is sent.
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.url));
+        let request = self.client.request(method, format!("{NOWHERE}{path}"));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
     }
 
+    /// Asks one replica after another, until one is reached that leads.
     async fn send(&self, request: RequestBuilder) -> Result<Response, CommandError> {
-        let response = request.send().await.map_err(|error| CommandError::from_transport(WHAT, &self.url, &error))?;
-        if response.status().is_success() {
-            return Ok(response);
+        let request = request.build().map_err(|_| CommandError::failed("cannot make a request"))?;
+        let path = request.url().as_str().strip_prefix(NOWHERE).unwrap_or_default().to_owned();
+        let first = self.at.load(Ordering::Relaxed);
+        let mut answer = Err(CommandError::failed("the context names no control plane"));
+        for at in (first..self.urls.len()).chain(0..first) {
+            let url = &self.urls[at];
+            let mut again = request.try_clone().ok_or_else(|| CommandError::failed("cannot make a request"))?;
+            *again.url_mut() = format!("{url}{path}")
+                .parse()
+                .map_err(|_| CommandError::failed(format!("{url:?} is no URL")).hint("see chatctl context show"))?;
+            match self.client.execute(again).await {
+                Ok(response) => {
+                    let sent = accept(url, response).await;
+                    if !matches!(&sent, Err(error) if error.message == NOT_LEADER) {
+                        self.at.store(at, Ordering::Relaxed);
+                        return sent;
+                    }
+                    answer = sent;
+                }
+                // Nothing was sent, so nothing was done.
+                Err(error) if error.is_connect() => answer = Err(CommandError::from_transport(WHAT, url, &error)),
+                Err(error) => return Err(CommandError::from_transport(WHAT, url, &error)),
+            }
         }
-        let status = response.status();
-        match response.json::<ProblemBody>().await {
-            Ok(problem) => Err(problem.error.into()),
-            Err(_) => Err(CommandError::failed(format!("{} answered {status}, not as a control plane does", self.url))
-                .hint("does the context name a control plane? see chatctl context show")),
-        }
+        answer
     }
 
     async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CommandError> {
         let response = self.send(request.timeout(CALL_DEADLINE)).await?;
         response.json().await.map_err(|error| {
             if error.is_decode() {
-                CommandError::failed(format!("{} answered what this chatctl cannot read", self.url))
+                CommandError::failed(format!("{} answered what this chatctl cannot read", self.url()))
             } else {
-                CommandError::from_transport(WHAT, &self.url, &error)
+                CommandError::from_transport(WHAT, self.url(), &error)
             }
         })
     }
@@ -342,6 +375,18 @@ impl Api {
             }
         }
         Ok(events)
+    }
+}
+
+async fn accept(url: &str, response: Response) -> Result<Response, CommandError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    match response.json::<ProblemBody>().await {
+        Ok(problem) => Err(problem.error.into()),
+        Err(_) => Err(CommandError::failed(format!("{url} answered {status}, not as a control plane does"))
+            .hint("does the context name a control plane? see chatctl context show")),
     }
 }
 

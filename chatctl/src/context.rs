@@ -17,7 +17,7 @@ use crate::error::{CommandError, Kind};
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
-    /// URL of the control plane.
+    /// URL of the control plane; of each replica, separated by commas.
     pub control_plane: String,
     /// Bearer token for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

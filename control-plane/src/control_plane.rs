@@ -17,13 +17,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{Actor, App, nodes::Nodes},
-    checks,
-    detect::{self, Hooks},
+    detect::Hooks,
     error::AppError,
-    http, reconcile, runs,
-    scale::{self, Provisioner, Rates},
+    http,
+    leader::{Leader, Replica, Seat},
+    scale::{Provisioner, Rates},
     session,
-    store::Store,
+    store::{Fenced, Store},
 };
 
 /// Node streams at once; more are dropped, and the nodes dial again.
@@ -68,34 +68,47 @@ impl std::fmt::Debug for ControlPlaneConfig {
 /// A running control plane. [`ControlPlane::shutdown`] stops it; dropping it only tells its tasks to stop.
 pub struct ControlPlane {
     app: Arc<App>,
+    leader: Arc<Leader>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl ControlPlane {
-    /// Reads the store, takes over what was going on, and begins to accept node streams.
+    /// Starts the only control plane of a fleet. It reads the store, takes over what was going on, and begins to
+    /// accept node streams.
     pub async fn start(
         config: ControlPlaneConfig,
         store: Arc<dyn Store>,
         streams: mpsc::Receiver<Duplex<ControlFrame, NodeFrame>>,
     ) -> Result<Self, AppError> {
-        let nodes = Nodes::new(store.nodes().await?, store.desired().await?);
-        let mut app = App::new(store, config.clock, StdRng::seed_from_u64(config.seed), nodes);
+        Self::start_replica(config, Replica::default(), store, streams).await
+    }
+
+    /// Starts one of several control planes over one store. Returns when it leads, or knows which other does; then it
+    /// refuses calls and node streams until it leads.
+    pub async fn start_replica(
+        config: ControlPlaneConfig,
+        replica: Replica,
+        store: Arc<dyn Store>,
+        streams: mpsc::Receiver<Duplex<ControlFrame, NodeFrame>>,
+    ) -> Result<Self, AppError> {
+        let seat = Arc::new(Seat::default());
+        let fenced = Arc::new(Fenced::new(store.clone(), seat.clone()));
+        let nodes = Nodes::new(Vec::new(), Vec::new());
+        let mut app = App::new(fenced, config.clock, StdRng::seed_from_u64(config.seed), nodes);
         app.provisioner = config.provisioner;
         app.rates = config.rates;
         app.hooks = Arc::new(Hooks::new(config.webhooks));
+        app.seat = seat;
         let app = Arc::new(app);
-        app.token_bootstrap(&config.admin_token).await?;
-        reconcile::take_over(&app).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(reconcile::run(app.clone(), stop.clone()));
+        let leader = Leader { app: app.clone(), store, replica, admin_token: config.admin_token, stop: stop.clone() };
+        let leader = Arc::new(leader);
+        let term = leader.start().await?;
+        tasks.spawn(leader.clone().run(term));
         tasks.spawn(app.hooks.clone().run(stop.clone()));
-        tasks.spawn(detect::run(app.clone(), stop.clone()));
-        tasks.spawn(scale::run(app.clone(), stop.clone()));
-        tasks.spawn(checks::run(app.clone(), stop.clone()));
-        tasks.spawn(runs::run(app.clone(), http::router(app.clone(), stop.clone()), stop.clone()));
         tasks.spawn(accept(app.clone(), streams, stop.clone(), tasks.clone()));
-        Ok(Self { app, stop, tasks })
+        Ok(Self { app, leader, stop, tasks })
     }
 
     /// Serves the HTTP API on a listener, until shutdown.
@@ -120,11 +133,13 @@ impl ControlPlane {
 
     /// Begins to drain a gateway.
     pub async fn drain(&self, actor: &Actor, gateway: &str, request: &DrainRequest) -> Result<Operation, AppError> {
+        self.app.seat.check()?;
         self.app.drain(actor, gateway, request).await
     }
 
     /// Puts a drained gateway back into service.
     pub async fn undrain(&self, actor: &Actor, gateway: &str, reason: &str) -> Result<Operation, AppError> {
+        self.app.seat.check()?;
         self.app.undrain(actor, gateway, reason).await
     }
 
@@ -135,7 +150,13 @@ impl ControlPlane {
 
     /// Cancels an operation.
     pub async fn cancel(&self, actor: &Actor, id: &str, reason: &str) -> Result<Operation, AppError> {
+        self.app.seat.check()?;
         self.app.cancel(actor, id, reason).await
+    }
+
+    /// Whether this replica leads.
+    pub fn leads(&self) -> bool {
+        self.app.seat.check().is_ok()
     }
 
     /// All gateways.
@@ -148,13 +169,14 @@ impl ControlPlane {
         self.app.nodes()
     }
 
-    /// Stops serving, ends every stream and joins every task. Operations go on with the next control plane.
+    /// Stops serving, ends every stream, joins every task and lets another replica lead. Operations go on with the next control plane.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.close();
         if timeout(SHUTDOWN_DEADLINE, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks did not end in time");
         }
+        self.leader.resign().await;
         self.app.store.close().await;
     }
 }
@@ -183,9 +205,12 @@ async fn accept(
             tracing::warn!(streams = STREAMS_MAX, "too many node streams: one was dropped");
             continue;
         };
-        let (app, stop) = (app.clone(), stop.clone());
+        let (app, term) = (app.clone(), app.seat.term());
         tasks.spawn(async move {
-            session::serve(app, stream, stop).await;
+            match term {
+                Some(term) => session::serve(app, stream, term).await,
+                None => session::turn_away(stream).await,
+            }
             drop(permit);
         });
     }

@@ -71,6 +71,12 @@ pub enum AppError {
         /// Why.
         refusal: DrainRefusal,
     },
+    /// Another replica leads, or none does.
+    #[error("{}", protocol::admin::NOT_LEADER)]
+    Follows {
+        /// Where the one that leads is, if known.
+        leader: Option<String>,
+    },
     /// The store cannot do it now.
     #[error("the control plane's store cannot answer")]
     Store(#[from] StoreError),

@@ -3,6 +3,7 @@
 //! - [`ControlPlane`]: starts, serves and stops it; its calls work without HTTP too, so a simulated fleet can drive it.
 //! - [`App`]: what callers can ask for: one file a resource, every change audited.
 //! - `reconcile`: one file a job; idempotent, run by timer and nudge, resumed after a restart from the store.
+//! - `leader`: which replica does all that, when there are several.
 //! - [`store`]: the port for what must survive, with its SQLite and in-memory adapters.
 //! - `detect`: samples, detectors, incidents.
 //! - `checks`: drives reconciliations.
@@ -21,6 +22,7 @@ mod control_plane;
 mod detect;
 mod error;
 mod http;
+mod leader;
 mod reconcile;
 mod runs;
 mod scale;
@@ -31,4 +33,5 @@ pub use app::{Actor, App, OperationQuery};
 pub use control_plane::{ControlPlane, ControlPlaneConfig};
 pub use detect::check_webhook;
 pub use error::AppError;
+pub use leader::Replica;
 pub use scale::{Provisioner, Rates};

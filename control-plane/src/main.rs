@@ -7,13 +7,35 @@ use backends::{
     grpc::listen_nodes,
     production::{Program, Refusal, Setting, Settings, tls},
 };
-use chat_control_plane::{ControlPlane, ControlPlaneConfig, Provisioner, Rates, check_webhook, store::SqliteStore};
+use chat_control_plane::{
+    ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica, check_webhook,
+    store::{MysqlStore, SqliteStore, Store},
+};
+use domain::NodeId;
 use tokio_util::sync::CancellationToken;
+
+/// The store of a control plane that is the only one.
+const SQLITE: &str = "sqlite";
 
 const CONTROL_PLANE: &[Setting] = &[
     Setting::new::<SocketAddr>("listen", Some("127.0.0.1:7400"), "where chatctl connects"),
     Setting::new::<SocketAddr>("nodes.listen", Some("127.0.0.1:7500"), "where gateways and workers connect"),
-    Setting::new::<PathBuf>("data_dir", None, "directory for its state"),
+    Setting::new::<PathBuf>("data_dir", Some(""), "directory for its state, when that is in SQLite"),
+    Setting::new::<String>(
+        "store.url",
+        Some(SQLITE),
+        "where its state is: sqlite, or mysql://user:password@host:port/database, which several replicas may share",
+    ),
+    Setting::new::<NodeId>(
+        "replica.id",
+        Some(""),
+        "name of this replica; each of those that share a store has its own",
+    ),
+    Setting::new::<String>(
+        "advertise",
+        Some(""),
+        "URL of its API, as other replicas tell callers; from `listen` if empty",
+    ),
     Setting::new::<String>(
         "webhooks",
         Some(""),
@@ -50,9 +72,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let admin_token = admin_token.map_err(|error| refused(format!("cannot read {}: {error}", path.display())))?;
     let listener = tls::listen(settings.get("listen")).await?;
     let nodes = tls::bind(settings.get("nodes.listen"), certificates.as_ref()).await?;
-    let data: PathBuf = settings.get("data_dir");
-    std::fs::create_dir_all(&data).map_err(|error| refused(format!("cannot make {}: {error}", data.display())))?;
-    let store = SqliteStore::open(&data.join("control.sqlite")).await.map_err(refused)?;
+    let (replica, store) = (replica(&settings)?, open(&settings).await?);
 
     let servers = CancellationToken::new();
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
@@ -69,7 +89,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
         rates: rates(&settings),
         ..ControlPlaneConfig::new(admin_token.trim().to_owned(), clock, clock.now_ms())
     };
-    let control = ControlPlane::start(config, Arc::new(store), streams).await.map_err(refused)?;
+    let control = ControlPlane::start_replica(config, replica, store, streams).await.map_err(refused)?;
     control.serve(listener).map_err(refused)?;
 
     stop.cancelled().await;
@@ -93,6 +113,34 @@ fn rates(settings: &Settings) -> Rates {
     let as_assumed = (rates.messages_per_s, rates.deliveries_per_s, rates.rows_per_s)
         == (known.messages_per_s, known.deliveries_per_s, known.rows_per_s);
     Rates { source: if as_assumed { known.source } else { "configured: capacity.*" }, ..rates }
+}
+
+/// Opens the store. What it says of its address never has the password in it.
+async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Refusal> {
+    let url: String = settings.get("store.url");
+    if url.starts_with("mysql://") {
+        return Ok(Arc::new(MysqlStore::open(&url).await.map_err(refused)?));
+    }
+    if url != SQLITE {
+        return Err(refused("store.url: is neither sqlite nor a mysql:// URL"));
+    }
+    let data = settings.get_if_set::<PathBuf>("data_dir");
+    let data = data.ok_or_else(|| refused("data_dir: is not set; SQLite needs it"))?;
+    std::fs::create_dir_all(&data).map_err(|error| refused(format!("cannot make {}: {error}", data.display())))?;
+    Ok(Arc::new(SqliteStore::open(&data.join("control.sqlite")).await.map_err(refused)?))
+}
+
+/// Two replicas of one name would both lead, so those that can share a store must be told theirs.
+fn replica(settings: &Settings) -> Result<Replica, Refusal> {
+    let id = settings.get_if_set::<NodeId>("replica.id").map(|id| id.to_string());
+    if id.is_none() && settings.get::<String>("store.url") != SQLITE {
+        return Err(refused("replica.id: is not set; each replica needs a name of its own"));
+    }
+    let listen = || format!("http://{}", settings.get::<SocketAddr>("listen"));
+    Ok(Replica {
+        id: id.unwrap_or_else(|| Replica::default().id),
+        url: settings.get_if_set("advertise").unwrap_or_else(listen),
+    })
 }
 
 fn refused(error: impl std::fmt::Display + Send + Sync + 'static) -> Refusal {

@@ -49,6 +49,11 @@ pub(crate) async fn serve(app: Arc<App>, mut stream: NodeStream, stop: Cancellat
     }
 }
 
+/// Sends a node to the replica that leads: it dials again, and another address if it knows one.
+pub(crate) async fn turn_away(stream: NodeStream) {
+    refuse(&stream, "not the leader".to_owned()).await;
+}
+
 async fn talk(app: &App, stream: &mut NodeStream, register: &Register, session: &Session) -> &'static str {
     let node = register.node.as_str();
     // A node without any desired state needs none sent.

@@ -1,12 +1,12 @@
-//! One contract, both stores.
+//! One contract, every store.
 
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
 use chat_control_plane::store::{
-    AuditChain, Change, DesiredRecord, DrainRecord, FIRST_HASH, MemoryStore, NewAudit, NodeRecord, OperationFilter,
-    SqliteStore, Store, StoreError, TokenRecord,
+    AuditChain, Change, DesiredRecord, Document, DocumentKind, DrainRecord, FIRST_HASH, Leadership, MemoryStore,
+    NewAudit, NodeRecord, OperationFilter, SqliteStore, Store, StoreError, TokenRecord,
 };
 use protocol::admin::{
     NodeRole, Operation, OperationEvent, OperationKind, OperationPhase, OperationState, Progress, Role, Token,
@@ -169,12 +169,207 @@ async fn the_audit_is_a_chain(store: &dyn Store) {
     assert!(!check(&moved).intact);
 }
 
+fn window(number: u64, revision: u64, is_ended: bool) -> Document {
+    let body = format!("{{\"of\":\"🙂 {number}\"}}");
+    Document { kind: DocumentKind::Window, id: format!("win-{number}"), number, is_ended, revision, body }
+}
+
+async fn documents(store: &dyn Store) {
+    let kind = DocumentKind::Window;
+    assert_eq!(store.documents_head(kind).await, Ok(0));
+    let all = (1..=4).map(|number| Change::Document(window(number, 1, number == 2)));
+    store.commit(all.collect()).await.unwrap();
+    // The same name in another kind is another thing; names differ by case.
+    let other = Document { kind: DocumentKind::Event, ..window(9, 1, false) };
+    let upper = Document { id: "WIN-9".into(), ..other.clone() };
+    store.commit(vec![Change::Document(other.clone()), Change::Document(upper.clone())]).await.unwrap();
+    assert_eq!(store.document(DocumentKind::Event, "win-9").await, Ok(Some(other)));
+    assert_eq!(store.document(DocumentKind::Event, "WIN-9").await, Ok(Some(upper)));
+    assert_eq!(store.document(kind, "win-9").await, Ok(None));
+    assert_eq!(store.document(kind, "win-2").await, Ok(Some(window(2, 1, true))));
+    assert_eq!(store.documents_head(kind).await, Ok(4));
+
+    let numbers = async |all, before, limit| -> Vec<u64> {
+        store.documents(kind, all, before, limit).await.unwrap().iter().map(|document| document.number).collect()
+    };
+    assert_eq!(numbers(false, u64::MAX, 10).await, [4, 3, 1]);
+    assert_eq!(numbers(true, u64::MAX, usize::MAX).await, [4, 3, 2, 1]);
+    assert_eq!(numbers(true, 4, 2).await, [3, 2]);
+    assert_eq!(numbers(false, 3, 2).await, [1]);
+
+    // Somebody else was first: nothing of the commit is done.
+    let head = store.audit(u64::MAX, 1).await.unwrap();
+    for stale in [window(1, 1, true), window(1, 3, true), window(7, 2, false)] {
+        let refused = store.commit(vec![audit("stale"), Change::Document(stale.clone())]).await;
+        assert_eq!(refused, Err(StoreError::Stale(stale.id)));
+    }
+    assert_eq!(store.audit(u64::MAX, 1).await.unwrap(), head, "all or nothing");
+    store.commit(vec![Change::Document(window(1, 2, true))]).await.unwrap();
+    assert_eq!(numbers(false, u64::MAX, 10).await, [4, 3]);
+
+    store.commit(vec![Change::Forget(kind, 3)]).await.unwrap();
+    assert_eq!(numbers(true, u64::MAX, 10).await, [4, 3]);
+    assert_eq!(store.documents_head(DocumentKind::Event).await, Ok(9), "another kind");
+}
+
+async fn one_leads(store: &dyn Store) {
+    const TTL: u64 = 6_000;
+    let lead = async |holder: &str, now_ms| store.lead(holder, now_ms, TTL).await.unwrap();
+    let of = |is_leader, holder: &str, epoch| Leadership {
+        is_leader,
+        holder: holder.into(),
+        epoch,
+        address: format!("http://{holder}"),
+    };
+    assert_eq!(lead("a http://a", 10_000).await, of(true, "a", 1));
+    assert_eq!(lead("b http://b", 15_999).await, of(false, "a", 1));
+    assert_eq!(lead("a http://a", 14_000).await, of(true, "a", 1), "renewed");
+    assert_eq!(lead("b http://b", 19_999).await, of(false, "a", 1));
+    assert_eq!(store.commit(vec![Change::Led(1), audit("led")]).await, Ok(()));
+    assert_eq!(lead("b http://b", 20_000).await, of(true, "b", 2), "its time is over");
+    let head = store.audit(u64::MAX, 1).await.unwrap();
+    assert_eq!(store.commit(vec![audit("late"), Change::Led(1)]).await, Err(StoreError::Deposed));
+    assert_eq!(store.audit(u64::MAX, 1).await.unwrap(), head, "nothing of it is done");
+    // Not its to give up.
+    store.resign("a http://a").await.unwrap();
+    assert_eq!(lead("a http://a", 20_001).await, of(false, "b", 2));
+    store.resign("b http://b").await.unwrap();
+    assert_eq!(lead("a http://a", 20_002).await, of(true, "a", 3), "given up");
+    // Who comes back under its name goes on, wherever it is now.
+    assert_eq!(lead("a http://a", 20_003).await, of(true, "a", 3));
+    store.resign("a http://a").await.unwrap();
+}
+
 async fn contract(store: Arc<dyn Store>) {
     store.ping().await.unwrap();
     the_audit_is_a_chain(&*store).await;
     operations_and_events(&*store).await;
     an_older_epoch_changes_nothing(&*store).await;
     records(&*store).await;
+    documents(&*store).await;
+    one_leads(&*store).await;
+    at_once(&store).await;
+}
+
+/// Two that write at once, over stores of their own if need be: one chain, one leader, one creation.
+async fn at_once(store: &Arc<dyn Store>) {
+    let writers: Vec<_> = (0..8_u64)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..5 {
+                    store.commit(vec![audit(&format!("{writer}/{n}"))]).await.unwrap();
+                }
+                let twin = Document { id: "twin".into(), body: writer.to_string(), ..window(50, 1, false) };
+                let is_first = store.commit(vec![Change::Document(twin)]).await;
+                let leads = store.lead(&format!("r-{writer} http://r"), 100_000, 6_000).await.unwrap().is_leader;
+                (is_first.is_ok(), leads)
+            })
+        })
+        .collect();
+    let (mut firsts, mut leaders) = (0, 0);
+    for writer in writers {
+        let (is_first, leads) = writer.await.unwrap();
+        firsts += u32::from(is_first);
+        leaders += u32::from(leads);
+    }
+    assert_eq!((firsts, leaders), (1, 1));
+    let mut chain = AuditChain::default();
+    store.audit_from(0, 1_000).await.unwrap().iter().for_each(|entry| chain.check(entry));
+    let verdict = chain.verdict();
+    assert!(verdict.intact && verdict.entries >= 40, "{verdict:?}");
+}
+
+#[cfg(feature = "production")]
+mod mysql {
+    use chat_control_plane::store::MysqlStore;
+    use futures_util::future::join_all;
+    use sqlx::{Connection as _, Executor as _, MySqlConnection};
+
+    use super::*;
+
+    /// A database of its own.
+    struct Database {
+        name: String,
+        url: String,
+        conn: MySqlConnection,
+    }
+
+    impl Database {
+        /// `None`: said loudly, and the test counts as skipped. In CI a skip is a failure.
+        async fn new() -> Option<Self> {
+            const VARIABLES: [&str; 2] = ["CHATFLEET_MYSQL_URL", "CHATFLEET_MYSQL"];
+            let set = |variable: &str| std::env::var(variable).ok().filter(|address| !address.is_empty());
+            let Some(address) = VARIABLES.into_iter().find_map(set) else {
+                let is_required = std::env::var_os("CHATFLEET_REAL_REQUIRED").is_some();
+                assert!(!is_required, "{VARIABLES:?} are not set, and a skip is a failure");
+                eprintln!(
+                    "SKIPPED: {VARIABLES:?} are not set; `deploy/local/stack up` and `eval $(deploy/local/stack env)`"
+                );
+                return None;
+            };
+            let mut conn = MySqlConnection::connect(&address).await.unwrap();
+            let name = format!("contract_{}", uuid::Uuid::new_v4().simple());
+            conn.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+            let url = format!("{}/{name}", address.rsplit_once('/').unwrap().0);
+            Some(Self { name, url, conn })
+        }
+
+        async fn sql(&mut self, sql: &str) {
+            let sql = sql.replace('$', &format!("{}.", self.name));
+            self.conn.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+        }
+
+        async fn drop(mut self) {
+            self.sql(&format!("DROP DATABASE {}", self.name.clone())).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn keeps_the_contract() {
+        let Some(mut database) = Database::new().await else { return };
+        // Replicas that start at once find one schema.
+        let stores = join_all((0..4).map(|_| MysqlStore::open(&database.url))).await;
+        let stores: Vec<_> = stores.into_iter().map(Result::unwrap).collect();
+        contract(Arc::new(stores[0].clone())).await;
+        assert_eq!(stores[1].operations_head().await, Ok(3), "another replica sees it");
+
+        // Replicas that write at once: each over connections of its own.
+        let before = stores[0].audit_from(0, 1_000).await.unwrap().len();
+        let appended = stores.iter().flat_map(|store| (0..10).map(move |_| store.commit(vec![audit("at once")])));
+        join_all(appended).await.into_iter().for_each(Result::unwrap);
+        let entries = stores[3].audit_from(0, 1_000).await.unwrap();
+        let mut chain = AuditChain::default();
+        entries.iter().for_each(|entry| chain.check(entry));
+        assert!(chain.verdict().intact);
+        assert_eq!(entries.len(), before + 40);
+        let asked = stores.iter().enumerate().map(|(n, store)| async move {
+            store.lead(&format!("late-{n} http://r"), 900_000, 6_000).await.unwrap().is_leader
+        });
+        assert_eq!(join_all(asked).await.into_iter().filter(|leads| *leads).count(), 1);
+
+        // A database of a later version is left alone.
+        database.sql("INSERT INTO $control_migrations (number) VALUES (99)").await;
+        let error = MysqlStore::open(&database.url).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Corrupt(why) if why.contains("99 migrations")), "{error}");
+        for store in &stores {
+            store.close().await;
+        }
+        database.drop().await;
+    }
+
+    /// Nothing listens there: said within the deadline, without the password.
+    #[tokio::test]
+    async fn absent() {
+        let opened = tokio::time::timeout(std::time::Duration::from_secs(6), async {
+            let absent = MysqlStore::open("mysql://chat:secret@127.0.0.1:1/chat").await;
+            [absent, MysqlStore::open("mysql://chat:secret@host:none/chat").await]
+        });
+        for opened in opened.await.unwrap() {
+            let error = opened.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -22,7 +22,11 @@ const GATEWAY: &[Setting] = &[
     Setting::new::<String>("advertise", Some(""), "host:port clients are told; as listen if left out"),
     Setting::new::<SocketAddr>("link.listen", Some("127.0.0.1:7501"), "where workers connect"),
     Setting::new::<String>("link.advertise", Some(""), "host:port workers dial; as link.listen if left out"),
-    Setting::new::<String>("control_plane", None, "host:port of the control plane's node port"),
+    Setting::new::<String>(
+        "control_plane",
+        None,
+        "host:port of the control plane's node port; of each replica, separated by commas",
+    ),
     Setting::new::<PathBuf>("jwt.secret_file", Some(""), "file with the HS256 secret of clients' tokens"),
     Setting::new::<PathBuf>("jwt.public_key_file", Some(""), "PEM file with the EdDSA key of clients' tokens"),
     Setting::new::<usize>("limits.connections", Some("50000"), "most connections; less if fewer files may be open"),

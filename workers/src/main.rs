@@ -21,7 +21,11 @@ const WORKER: &[Setting] = &[
         "what it does: sequencer-direct, sequencer-group, fanout, persister-direct, persister-group, separated by commas",
     ),
     Setting::new::<bool>("allow_faults", Some("false"), "take orders to inject faults: only for tests and drills"),
-    Setting::new::<String>("control_plane", None, "host:port of the control plane's node port"),
+    Setting::new::<String>(
+        "control_plane",
+        None,
+        "host:port of the control plane's node port; of each replica, separated by commas",
+    ),
 ];
 
 fn main() -> ExitCode {

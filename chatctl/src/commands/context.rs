@@ -44,7 +44,7 @@ pub enum Args {
 pub struct SetArgs {
     /// The context
     name: String,
-    /// URL of the control plane
+    /// URL of the control plane; of each replica, separated by commas
     #[arg(long, value_name = "URL")]
     control_plane: Option<String>,
     /// Token for the control plane
@@ -160,7 +160,8 @@ fn changed(before: Option<Context>, args: SetArgs) -> Result<Context, CommandErr
     if before.is_none() && args.control_plane.is_none() {
         return Err(CommandError::usage(format!("context {} is new: it needs --control-plane URL", args.name)));
     }
-    for url in args.control_plane.iter().chain(&args.gateways) {
+    let control_planes = args.control_plane.iter().flat_map(|urls| urls.split(','));
+    for url in control_planes.chain(args.gateways.iter().map(String::as_str)).map(str::trim) {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(CommandError::usage(format!("{url:?} is not an http URL")));
         }

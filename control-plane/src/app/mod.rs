@@ -33,6 +33,7 @@ pub(crate) use self::{audit::Deed, operations::Watcher};
 use crate::{
     detect::{Hooks, Samples},
     error::AppError,
+    leader::Seat,
     scale::{Provisioner, Rates},
     store::Store,
 };
@@ -65,6 +66,8 @@ pub struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) nodes: Nodes,
+    /// Whether this replica leads.
+    pub(crate) seat: Arc<Seat>,
     /// Held while operations or desired states are read and written: they have one writer at a time.
     pub(crate) writing: tokio::sync::Mutex<()>,
     /// Wakes the reconcilers.
@@ -102,6 +105,7 @@ impl App {
             store,
             clock,
             nodes,
+            seat: Arc::default(),
             writing: tokio::sync::Mutex::default(),
             nudge: Notify::new(),
             runs: Notify::new(),

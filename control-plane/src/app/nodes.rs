@@ -38,7 +38,8 @@ const NODES_MAX: usize = 10_000;
 
 /// All known nodes.
 pub(crate) struct Nodes {
-    started: Instant,
+    /// When this replica began to listen to them.
+    started: Mutex<Instant>,
     entries: Mutex<BTreeMap<String, Entry>>,
     /// Questions asked so far.
     asked: AtomicU64,
@@ -173,22 +174,32 @@ impl Entry {
 impl Nodes {
     /// The nodes known from before; they have [`START_GRACE`] to be heard.
     pub(crate) fn new(records: Vec<NodeRecord>, desired: Vec<DesiredRecord>) -> Self {
-        let now = Instant::now();
+        let nodes = Self { started: Mutex::new(Instant::now()), entries: Mutex::default(), asked: AtomicU64::new(0) };
+        nodes.reload(records, desired);
+        nodes
+    }
+
+    /// Forgets what is known of the nodes, but for what the store has: another control plane listened to them.
+    pub(crate) fn reload(&self, records: Vec<NodeRecord>, desired: Vec<DesiredRecord>) {
         let mut desired: BTreeMap<_, _> = desired.into_iter().map(|record| (record.node.clone(), record)).collect();
         let entries = records.into_iter().map(|record| {
             let id = record.id.clone();
             let desired = desired.remove(&id).unwrap_or_else(|| none_desired(&id));
             (id, Entry::new(record, Report::default(), desired, None))
         });
-        Self { started: now, entries: Mutex::new(entries.collect()), asked: AtomicU64::new(0) }
+        let entries = entries.collect();
+        *self.started.lock() = Instant::now();
+        *self.entries.lock() = entries;
     }
 
     pub(crate) fn view(&self, id: &str) -> Option<NodeView> {
-        self.entries.lock().get(id).map(|entry| entry.view(self.started))
+        let started = *self.started.lock();
+        self.entries.lock().get(id).map(|entry| entry.view(started))
     }
 
     pub(crate) fn views(&self) -> Vec<NodeView> {
-        self.entries.lock().values().map(|entry| entry.view(self.started)).collect()
+        let started = *self.started.lock();
+        self.entries.lock().values().map(|entry| entry.view(started)).collect()
     }
 
     /// Puts a committed desired state in force and has it sent.

@@ -110,7 +110,7 @@ impl Samples {
             incarnation: view.record.incarnation,
             accepted: view.report.accepted_total,
             delivered: view.report.delivered_total,
-            figures: view.report.figures.clone().unwrap_or_default(),
+            figures: view.report.figures.unwrap_or_default(),
         };
         // A new life counts from 0: what it counted before its first report here is not of this second.
         let before = self.counted.insert(id.clone(), now.clone());

@@ -1,5 +1,5 @@
 //! In front of every route: who calls, may they, and a line in the audit when a change is refused before it reaches
-//! the application. A caller without a valid token is only logged: strangers must not fill the audit.
+//! the application. A replica that does not lead sends callers to the one that does. A caller without a valid token is only logged: strangers must not fill the audit.
 
 use std::sync::Arc;
 
@@ -40,6 +40,9 @@ pub(super) async fn guard(State(gate): State<Gate>, request: Request, next: Next
 
 async fn pass(gate: &Gate, mut request: Request, next: Next) -> Response {
     let Some(needed) = gate.route.role else { return next.run(request).await };
+    if let Err(error) = gate.app.seat.check() {
+        return Refusal::from(error).into_response();
+    }
     let internal = request.extensions_mut().remove::<Internal>().map(|Internal(actor)| Ok(actor));
     let authenticated = match internal {
         Some(actor) => actor,

@@ -33,6 +33,7 @@ pub(super) async fn metrics(State(http): State<Http>) -> Answer<impl IntoRespons
     let firing = |state: LightState| f64::from(u8::from(state == LightState::Firing));
     let lights = overview.lights.iter().map(|light| (format!("{{mode=\"{}\"}}", light.mode), firing(light.state)));
     gauge("chat_light_firing", "1 while the rule of a failure mode holds or its incident is open", lights.collect());
+    gauge("chat_control_leads", "1 while this replica leads", one(f64::from(u8::from(http.app.seat.check().is_ok()))));
     gauge("chat_connections", "connections of live gateways", one(overview.now.connections as f64));
     gauge("chat_users", "users connected", one(overview.users as f64));
     gauge("chat_messages_per_second", "messages accepted a second", one(overview.now.messages_per_s));

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::DrainRefusal;
-use protocol::admin::{Problem, ProblemBody, ProblemCode};
+use protocol::admin::{NOT_LEADER, Problem, ProblemBody, ProblemCode};
 
 use crate::{error::AppError, store::StoreError};
 
@@ -107,6 +107,8 @@ impl From<AppError> for Refusal {
                 refusal
             }
             AppError::DrainRefused { refusal, .. } => drain_refused(message, &refusal),
+            AppError::Follows { leader } => follows(leader),
+            AppError::Store(StoreError::Deposed) => follows(None),
             AppError::Store(error) => {
                 tracing::error!(%error, "the store failed a call");
                 Self::new(ProblemCode::Unavailable, message).hint("try again; see the control plane's log")
@@ -114,6 +116,14 @@ impl From<AppError> for Refusal {
             AppError::TooMany(_) => Self::new(ProblemCode::Unavailable, message).hint("try again later"),
         }
     }
+}
+
+fn follows(leader: Option<String>) -> Refusal {
+    let hint = match leader.filter(|url| !url.is_empty()) {
+        Some(url) => format!("the one that leads is at {url}"),
+        None => "none leads now: try again in some seconds".to_owned(),
+    };
+    Refusal::new(ProblemCode::Unavailable, NOT_LEADER).hint(hint)
 }
 
 fn drain_refused(message: String, refusal: &DrainRefusal) -> Refusal {

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use protocol::admin::{AuditEntry, Operation, OperationEvent};
 
 use super::{
-    AuditChain, Change, DesiredRecord, Document, DocumentKind, NodeRecord, OperationFilter, Store, StoreError,
-    StoreResult, TokenRecord,
+    AuditChain, Change, DesiredRecord, Document, DocumentKind, Leadership, NodeRecord, OperationFilter, Store,
+    StoreError, StoreResult, TokenRecord, leadership::LeaderRow,
 };
 
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ struct State {
     tokens: BTreeMap<String, TokenRecord>,
     audit: Vec<AuditEntry>,
     chain: AuditChain,
+    leader: LeaderRow,
 }
 
 /// The store in memory.
@@ -37,6 +38,9 @@ impl State {
             let known = self.documents.get(&(new.kind, new.id.clone())).map_or(0, |document| document.revision);
             let follows = new.revision == known + 1;
             return if follows { Ok(()) } else { Err(StoreError::Stale(new.id.clone())) };
+        }
+        if let Change::Led(epoch) = change {
+            return if *epoch < self.leader.epoch { Err(StoreError::Deposed) } else { Ok(()) };
         }
         let Change::Operation(new) = change else { return Ok(()) };
         match self.operations.get(&new.number) {
@@ -67,6 +71,7 @@ impl State {
                 let entry = self.chain.seal(new);
                 self.audit.push(entry);
             }
+            Change::Led(_) => {}
         }
     }
 }
@@ -150,6 +155,15 @@ impl Store for MemoryStore {
     async fn audit_from(&self, after: u64, limit: usize) -> StoreResult<Vec<AuditEntry>> {
         let state = self.state.lock();
         Ok(state.audit.iter().filter(|entry| entry.seq > after).take(limit).cloned().collect())
+    }
+
+    async fn lead(&self, holder: &str, now_ms: u64, ttl_ms: u64) -> StoreResult<Leadership> {
+        Ok(self.state.lock().leader.lead(holder, now_ms, ttl_ms))
+    }
+
+    async fn resign(&self, holder: &str) -> StoreResult<()> {
+        self.state.lock().leader.resign(holder);
+        Ok(())
     }
 
     async fn ping(&self) -> StoreResult<()> {

@@ -4,16 +4,23 @@
 //! and its line in the audit can never disagree.
 
 mod chain;
+mod fenced;
+mod leadership;
 mod memory;
+#[cfg(feature = "production")]
+mod mysql;
 mod record;
 mod sqlite;
 
 use async_trait::async_trait;
 use protocol::admin::{AuditEntry, Operation, OperationEvent, OperationState};
 
-pub(crate) use self::chain::sha256_hex;
+#[cfg(feature = "production")]
+pub use self::mysql::MysqlStore;
+pub(crate) use self::{chain::sha256_hex, fenced::Fenced};
 pub use self::{
     chain::{AuditChain, FIRST_HASH},
+    leadership::Leadership,
     memory::MemoryStore,
     record::{DesiredRecord, Document, DocumentKind, DrainRecord, NewAudit, NodeRecord, OverrideRecord, TokenRecord},
     sqlite::SqliteStore,
@@ -34,6 +41,9 @@ pub enum StoreError {
     /// The thing changed since it was read.
     #[error("{0} changed since it was read")]
     Stale(String),
+    /// This replica does not lead, or not any more.
+    #[error("this replica does not lead")]
+    Deposed,
 }
 
 /// What a store gives.
@@ -60,6 +70,9 @@ pub enum Change {
     Token(TokenRecord),
     /// Appends to the audit; the store numbers and chains it.
     Audit(NewAudit),
+    /// Changes nothing. Fails with `Deposed` when leadership is in a later epoch than this: a replica that leads no
+    /// more, and does not know it yet, must not write.
+    Led(u64),
 }
 
 /// Which operations.
@@ -120,6 +133,12 @@ pub trait Store: Send + Sync + 'static {
     async fn audit(&self, before: u64, limit: usize) -> StoreResult<Vec<AuditEntry>>;
     /// Audit entries with a number above `after`, ascending.
     async fn audit_from(&self, after: u64, limit: usize) -> StoreResult<Vec<AuditEntry>>;
+
+    /// Asks to lead until `ttl_ms` from now. Granted when nobody leads, when the time of the leader is over, and always
+    /// to the holder that leads already. `holder` is a replica's name and, after a space, where it serves its API.
+    async fn lead(&self, holder: &str, now_ms: u64, ttl_ms: u64) -> StoreResult<Leadership>;
+    /// Leads no more; nothing when another leads.
+    async fn resign(&self, holder: &str) -> StoreResult<()>;
 
     /// Answers when the store does.
     async fn ping(&self) -> StoreResult<()>;

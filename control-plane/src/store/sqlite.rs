@@ -13,13 +13,16 @@ use sqlx::{
 };
 
 use super::{
-    AuditChain, Change, DesiredRecord, Document, DocumentKind, NodeRecord, OperationFilter, Store, StoreError,
-    StoreResult, TokenRecord,
+    AuditChain, Change, DesiredRecord, Document, DocumentKind, Leadership, NodeRecord, OperationFilter, Store,
+    StoreError, StoreResult, TokenRecord, leadership::LeaderRow,
 };
 
 /// Run once each, in order; only ever add to the end.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_first.sql"), include_str!("../../migrations/0002_documents.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_first.sql"),
+    include_str!("../../migrations/0002_documents.sql"),
+    include_str!("../../migrations/0003_leader.sql"),
+];
 
 /// Takes the write lock at once: a transaction that reads first and writes later could fail at the write.
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -169,10 +172,34 @@ async fn append_audit(tx: &mut SqliteConnection, new: super::NewAudit) -> StoreR
     Ok(())
 }
 
+async fn leader(tx: &mut SqliteConnection) -> StoreResult<LeaderRow> {
+    let row =
+        sqlx::query("SELECT name, address, epoch, until_ms FROM leader").fetch_one(tx).await.map_err(unavailable)?;
+    let number = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(unavailable);
+    Ok(LeaderRow {
+        name: row.try_get("name").map_err(unavailable)?,
+        address: row.try_get("address").map_err(unavailable)?,
+        epoch: number("epoch")?,
+        until_ms: number("until_ms")?,
+    })
+}
+
+async fn put_leader(tx: &mut SqliteConnection, row: &LeaderRow) -> StoreResult<()> {
+    sqlx::query("UPDATE leader SET name = ?, address = ?, epoch = ?, until_ms = ?")
+        .bind(row.name.clone())
+        .bind(row.address.clone())
+        .bind(int(row.epoch))
+        .bind(int(row.until_ms))
+        .execute(tx)
+        .await
+        .map(drop)
+        .map_err(unavailable)
+}
+
 /// The statement of a change that needs no look at what is there.
 fn plain(change: &Change) -> StoreResult<Option<Statement>> {
     Ok(match change {
-        Change::Operation(_) | Change::Audit(_) | Change::Document(_) | Change::ForgetNode(_) => None,
+        Change::Operation(_) | Change::Audit(_) | Change::Document(_) | Change::ForgetNode(_) | Change::Led(_) => None,
         Change::Forget(kind, below) => {
             let sql = "DELETE FROM documents WHERE kind = ? AND number < ?";
             Some(sqlx::query(sql).bind(kind.as_str()).bind(int(*below)))
@@ -214,6 +241,7 @@ impl Store for SqliteStore {
                     }
                 }
                 (None, Change::Audit(new)) => append_audit(&mut tx, new).await?,
+                (None, Change::Led(epoch)) if leader(&mut tx).await?.epoch > epoch => return Err(StoreError::Deposed),
                 (None, _) => {}
             }
         }
@@ -294,6 +322,26 @@ impl Store for SqliteStore {
     async fn audit_from(&self, after: u64, limit: usize) -> StoreResult<Vec<AuditEntry>> {
         let sql = "SELECT body FROM audit WHERE seq > ? ORDER BY seq LIMIT ?";
         self.all(sqlx::query(sql).bind(int(after)).bind(int(limit as u64))).await
+    }
+
+    async fn lead(&self, holder: &str, now_ms: u64, ttl_ms: u64) -> StoreResult<Leadership> {
+        let mut tx = self.pool.begin_with(BEGIN).await.map_err(unavailable)?;
+        let mut row = leader(&mut tx).await?;
+        let leadership = row.lead(holder, now_ms, ttl_ms);
+        if leadership.is_leader {
+            put_leader(&mut tx, &row).await?;
+        }
+        tx.commit().await.map_err(unavailable)?;
+        Ok(leadership)
+    }
+
+    async fn resign(&self, holder: &str) -> StoreResult<()> {
+        let mut tx = self.pool.begin_with(BEGIN).await.map_err(unavailable)?;
+        let mut row = leader(&mut tx).await?;
+        if row.resign(holder) {
+            put_leader(&mut tx, &row).await?;
+        }
+        tx.commit().await.map_err(unavailable)
     }
 
     async fn ping(&self) -> StoreResult<()> {

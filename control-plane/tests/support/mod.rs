@@ -11,7 +11,7 @@ use backends::{
     stream::Switchboard,
 };
 use chat_control_plane::{
-    Actor, ControlPlane, ControlPlaneConfig,
+    Actor, ControlPlane, ControlPlaneConfig, Replica,
     store::{MemoryStore, Store},
 };
 use parking_lot::Mutex;
@@ -139,12 +139,7 @@ impl Rig {
     }
 
     pub fn gateway(&self, id: &str, incarnation: u64, connections: u64) -> RunningNode {
-        let state = Mutex::new(FakeState { connections, ..FakeState::default() });
-        let gateway = Arc::new(FakeGateway { id: id.into(), incarnation, state });
-        let stop = CancellationToken::new();
-        let dial = Arc::new(self.board.clone());
-        let task = tokio::spawn(run_node(gateway.clone(), dial, ADDRESS.into(), None, incarnation, stop.clone()));
-        RunningNode { gateway, stop, task }
+        gateway_on(&self.board, ADDRESS, id, incarnation, connections)
     }
 
     pub async fn operation_where(&self, id: &str, what: impl Fn(&Operation) -> bool) -> Operation {
@@ -174,8 +169,33 @@ impl Rig {
 }
 
 async fn start(store: &Arc<dyn Store>, board: &Switchboard<NodeFrame, ControlFrame>, clock: Clock) -> ControlPlane {
+    start_replica(Replica::default(), store, board, ADDRESS, clock).await
+}
+
+pub async fn start_replica(
+    replica: Replica,
+    store: &Arc<dyn Store>,
+    board: &Switchboard<NodeFrame, ControlFrame>,
+    address: &str,
+    clock: Clock,
+) -> ControlPlane {
     let config = ControlPlaneConfig::new(ADMIN.into(), clock, 7);
-    ControlPlane::start(config, store.clone(), board.listen(ADDRESS)).await.unwrap()
+    ControlPlane::start_replica(config, replica, store.clone(), board.listen(address)).await.unwrap()
+}
+
+/// A gateway that dials these addresses.
+pub fn gateway_on(
+    board: &Switchboard<NodeFrame, ControlFrame>,
+    addresses: &str,
+    id: &str,
+    incarnation: u64,
+    connections: u64,
+) -> RunningNode {
+    let state = Mutex::new(FakeState { connections, ..FakeState::default() });
+    let gateway = Arc::new(FakeGateway { id: id.into(), incarnation, state });
+    let (stop, dial) = (CancellationToken::new(), Arc::new(board.clone()));
+    let task = tokio::spawn(run_node(gateway.clone(), dial, addresses.into(), None, incarnation, stop.clone()));
+    RunningNode { gateway, stop, task }
 }
 
 pub fn operator() -> Actor {

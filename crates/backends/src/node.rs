@@ -64,7 +64,8 @@ pub trait Node: Send + Sync + 'static {
     }
 }
 
-/// Runs a node's side of the stream until `stop`. `state_file` keeps the last accepted desired state; `None` keeps it
+/// Runs a node's side of the stream until `stop`. `address` is one or several, separated by commas: they are dialled in
+/// turn, for of several control planes only one serves nodes. `state_file` keeps the last accepted desired state; `None` keeps it
 /// in memory only, for simulations.
 pub async fn run_node(
     node: Arc<dyn Node>,
@@ -77,18 +78,21 @@ pub async fn run_node(
     let mut agent = Agent { node, state_file, kept: Desired::default() };
     agent.restore().await;
     let mut rng = SmallRng::seed_from_u64(seed);
-    let mut attempt = 0;
-    loop {
+    let addresses: Vec<&str> = address.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
+    let mut attempt: u32 = 0;
+    for address in addresses.iter().cycle() {
         let began = Instant::now();
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            ended = agent.session(&*dial, &address) => ended,
+            ended = agent.session(&*dial, address) => ended,
         };
         if began.elapsed() >= STEADY {
             attempt = 0;
         }
-        let delay_ms = REDIAL.delay_ms(attempt, rng.random());
+        // The delay grows once all were dialled: one that is down must not keep a node from the others.
+        let round = attempt / addresses.len() as u32;
+        let delay_ms = REDIAL.delay_ms(round, rng.random());
         tracing::debug!(%address, why = %ended, delay_ms, "no stream to the control plane; going on without it");
         attempt = attempt.saturating_add(1);
         tokio::select! {
@@ -97,6 +101,7 @@ pub async fn run_node(
             () = sleep(Duration::from_millis(delay_ms)) => {}
         }
     }
+    tracing::error!("no address of a control plane; going on without it");
 }
 
 /// The desired state that a node kept on its disk; none when there is none or it cannot be read.

@@ -9,7 +9,7 @@ use chatfleet_protocol::admin::{
 
 const OPERATION: &str = concat!(
     r#"{"id":"op-1-ab12","number":1,"epoch":1,"revision":3,"kind":"drain","target":"gw-1","state":"running","#,
-    r#""phase":"draining","progress":{"connections_at_start":9,"connections":4,"told_to_migrate":6,"evicted":0},"#,
+    r#""phase":"draining","progress":{"connections_at_start":9,"connections":4,"told_to_migrate":6,"evicted":0,"done":0,"total":0},"#,
     r#""drain":{"deadline_ms":30000,"rate_per_s":100,"forced":false},"reason":"update","who":"ann","#,
     r#""created_ms":1,"updated_ms":2}"#
 );
@@ -25,8 +25,15 @@ fn an_operation() {
         target: "gw-1".into(),
         state: OperationState::Running,
         phase: OperationPhase::Draining,
-        progress: Progress { connections_at_start: 9, connections: 4, told_to_migrate: 6, evicted: 0 },
+        progress: Progress {
+            connections_at_start: 9,
+            connections: 4,
+            told_to_migrate: 6,
+            evicted: 0,
+            ..Progress::default()
+        },
         drain: Some(DrainOrdered { deadline_ms: 30_000, rate_per_s: 100, forced: false }),
+        detail: serde_json::Value::Null,
         reason: "update".into(),
         who: "ann".into(),
         created_ms: 1,

@@ -55,6 +55,9 @@ pub struct ProblemBody {
     pub error: Problem,
 }
 
+/// The message of a replica that does not lead. A caller that knows several addresses asks the next.
+pub const NOT_LEADER: &str = "this replica does not lead";
+
 /// Inside of [`ProblemBody`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
