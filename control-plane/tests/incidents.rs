@@ -180,7 +180,7 @@ async fn what_a_node_counted_before_is_not_news_to_a_new_control_plane() {
     let one = rig.gateway("gw-1", 1, 100);
     // A split brain of last week.
     let old = Figures { stale_overwrites_total: 7, flip_flops_total: 90, ..Figures::default() };
-    one.gateway.state.lock().figures = Some(old.clone());
+    one.gateway.state.lock().figures = Some(old);
     rig.gateway_where("gw-1", |gateway| gateway.connections == 100).await;
     let rig = rig.restart().await;
     sleep(Duration::from_secs(90)).await;

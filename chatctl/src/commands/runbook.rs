@@ -254,8 +254,7 @@ async fn plan(session: &Session, request: &RunRequest) -> Result<(), CommandErro
             text += &format!("      {}\n", call.command);
             if let Some(said) = dry_run(&api, call).await {
                 refused += usize::from(said.is_err());
-                text +=
-                    &format!("        {}\n", said.map_or_else(|why| format!("would be refused: {why}"), |what| what));
+                text += &format!("        {}\n", said.unwrap_or_else(|why| format!("would be refused: {why}")));
             }
         }
         if let Some(word) = &step.confirm {

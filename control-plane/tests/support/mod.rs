@@ -62,7 +62,7 @@ impl Node for FakeGateway {
             connections: state.connections,
             users: state.connections,
             drain: Some(state.drain.clone()),
-            figures: state.figures.clone(),
+            figures: state.figures,
             ..Report::default()
         }
     }

@@ -56,7 +56,7 @@ async fn nodes_have_a_service_of_their_own() {
     let report = NodeFrame { kind: Some(node_frame::Kind::Report(Report { users: 7, ..Report::default() })) };
     near.tx.send(report.clone()).await.unwrap();
     assert_eq!(soon(far.rx.recv()).await, Some(report));
-    let desired = Some(control_frame::Kind::Desired(Desired { version: 9, drain: None }));
+    let desired = Some(control_frame::Kind::Desired(Desired { version: 9, ..Desired::default() }));
     far.tx.send(protocol::node::ControlFrame { kind: desired.clone() }).await.unwrap();
     assert_eq!(soon(near.rx.recv()).await.unwrap().kind, desired);
     // The service of gateways is not there.
