@@ -7,7 +7,7 @@ async fn an_incident_is_listed_shown_taken_and_resolved() {
     assert_eq!(fleet.ok(&["incident", "list", "-o", "json"]).await, "[]\n");
     let id = fleet.crash().await;
     let table = "\
-INCIDENT    MODE           SEVERITY  STATE  SUMMARY                                     OPENED                RUNBOOK        BY
+INCIDENT    MODE           SEVERITY  STATE  SUMMARY                                    OPENED                RUNBOOK        BY
 inc-1-xxxx  gateway_crash  critical  open   gw-1 is not heard and had 120 connections  2026-01-01T00:00:00Z  gateway-crash  -
 ";
     assert_eq!(fleet.ok(&["incident", "list"]).await, table);
@@ -20,14 +20,14 @@ inc-1-xxxx  gateway_crash  critical  open   gw-1 is not heard and had 120 connec
 
     let acked = fleet.ok(&["incident", "ack", &id, "--reason", "mine", "-o", "json"]).await;
     let acked: serde_json::Value = serde_json::from_str(&acked).unwrap();
-    assert_eq!((&acked["state"], &acked["acknowledged_by"]), (&"acknowledged".into(), &"bootstrap".into()));
+    assert_eq!((&acked["state"], &acked["acknowledged_by"]), (&"acknowledged".into(), &"admin".into()));
     let resolved = fleet.ok(&["incident", "resolve", &id, "-o", "yaml"]).await;
-    assert!(resolved.contains("state: resolved") && resolved.contains("resolved_by: bootstrap"), "{resolved}");
+    assert!(resolved.contains("state: resolved") && resolved.contains("resolved_by: admin"), "{resolved}");
     assert_eq!(fleet.ok(&["incident", "list", "-o", "json"]).await, "[]\n");
     assert!(fleet.ok(&["incident", "list", "--all"]).await.contains("resolved"));
 
     let again = fleet.run(&["incident", "resolve", &id]).await;
     assert_eq!(again.code, 3, "{again:?}");
-    assert!(again.err.contains("is resolved already, by bootstrap"), "{again:?}");
+    assert!(again.err.contains("is resolved already, by admin"), "{again:?}");
     assert_eq!(fleet.run(&["incident", "ack", "inc-9-0000"]).await.code, 4);
 }
