@@ -262,6 +262,7 @@ fn o_opens_the_runbook_of_an_incident_and_nothing_elsewhere() {
     let _ = keys(&mut state, "6o");
     let Some(Kind::Runbook { id, command }) = popup(&state) else { panic!("{:?}", popup(&state)) };
     assert!(command.starts_with(&format!("chatctl runbook run {id}")), "{command}");
-    let text = shown(&mut state);
-    assert!(text.iter().any(|line| line.contains("run it: chatctl runbook run")), "{text:?}");
+    let lines = state.popup.as_ref().unwrap().lines(&state, 70);
+    assert!(lines[0].text.starts_with("run it: chatctl runbook run"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.text.contains("How it looks")), "the text itself");
 }
