@@ -224,6 +224,24 @@ async fn two_drains_at_once_see_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_gateway_of_a_zone_at_once_unless_forced() {
+    let rig = Rig::start().await;
+    let ids = ["gw-1.east", "gw-2.east", "gw-3.west", "gw-4.west"];
+    let _nodes: Vec<_> = ids.map(|id| rig.gateway(id, 1, 10)).into();
+    for id in ids {
+        rig.gateway_where(id, |gateway| gateway.connections == 10).await;
+    }
+    rig.plane.drain(&operator(), "gw-1.east", &drain()).await.unwrap();
+    let refused = rig.plane.drain(&operator(), "gw-2.east", &drain()).await.unwrap_err();
+    assert!(matches!(&refused, AppError::Refused { flag: "--force", .. }), "{refused:?}");
+    assert_eq!(refused.to_string(), "gw-1.east of the same zone east is being drained: one gateway of a zone at once");
+    rig.plane.drain(&operator(), "gw-3.west", &drain()).await.unwrap();
+    let forced = DrainRequest { force: true, ..drain() };
+    rig.plane.drain(&operator(), "gw-2.east", &forced).await.unwrap();
+    rig.plane.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_never_empties_fails_its_drain() {
     let rig = Rig::start().await;
     let (_one, _two) = (rig.gateway("gw-1", 1, 10), rig.gateway("gw-2", 1, 0));

@@ -112,6 +112,7 @@ impl App {
                 hint: format!("put it back into service: chatctl gateway undrain {id}"),
             });
         }
+        self.check_zone(&view, &active, request)?;
         if let Err(refusal) = drain_guard(&plan, survivors)
             && !overridden(&refusal, request)
         {
@@ -122,6 +123,27 @@ impl App {
         }
         let drain = Some(ordered(&plan, request));
         self.operation_create(actor, OperationKind::Drain, drain, plan.connections as u64, deed).await
+    }
+
+    /// One gateway of a zone at once: a zone is what fails together, and two that leave it leave it short.
+    fn check_zone(&self, view: &NodeView, active: &[Operation], request: &DrainRequest) -> Result<(), AppError> {
+        let zone = &view.record.zone;
+        let leaves = |operation: &&Operation| {
+            let other = self.nodes.view(&operation.target);
+            operation.kind == OperationKind::Drain && other.is_some_and(|other| other.record.zone == *zone)
+        };
+        match active.iter().find(leaves) {
+            Some(other) if !request.force => Err(AppError::Refused {
+                what: format!(
+                    "{} of the same zone{} is being drained: one gateway of a zone at once",
+                    other.target,
+                    if zone.is_empty() { String::new() } else { format!(" {zone}") }
+                ),
+                hint: format!("it clears when {} has ended: chatctl operation watch {}", other.id, other.id),
+                flag: "--force",
+            }),
+            _ => Ok(()),
+        }
     }
 
     async fn undrain_begin(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Operation, AppError> {

@@ -51,7 +51,8 @@ impl Node for FakeGateway {
             http_url: format!("http://{}", self.id),
             software: "fake 1".into(),
             capacity: 1_000,
-            zone: "here".into(),
+            // `gw-1.east` stands in the zone east; one without a zone in its name has one of its own.
+            zone: self.id.split_once('.').map_or(self.id.as_str(), |(_, zone)| zone).into(),
             desired_version: 0,
         }
     }
