@@ -97,7 +97,7 @@ impl From<Problem> for CommandError {
     fn from(problem: Problem) -> Self {
         let kind = match problem.code {
             ProblemCode::NotFound => Kind::NotFound,
-            ProblemCode::Refused | ProblemCode::Conflict => Kind::Refused,
+            ProblemCode::Refused | ProblemCode::Conflict | ProblemCode::PreconditionFailed => Kind::Refused,
             ProblemCode::Invalid | ProblemCode::TooLarge => Kind::Usage,
             ProblemCode::Unauthorized
             | ProblemCode::Forbidden

@@ -269,3 +269,43 @@ async fn incidents_alerts_metrics_and_the_overview_are_served() {
     assert_eq!((status, body.error.code), (StatusCode::NOT_FOUND, ProblemCode::NotFound));
     api.rig.plane.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_key_is_answered_once_and_a_revision_that_is_gone_is_refused() {
+    let api = Api::start().await;
+    let _gateways = [api.rig.gateway("gw-1", 1, 10), api.rig.gateway("gw-2", 1, 10)];
+    api.rig.gateway_where("gw-2", |gateway| gateway.connections == 10).await;
+    let force =
+        json!({ "lever": { "kind": "breaker", "name": "presence", "state": "open" }, "for_ms": 60_000, "reason": "x" });
+    let call = async |key: &str, body: &Value| {
+        let request = api.client.post(format!("{}/v1/overrides", api.url)).bearer_auth(ADMIN);
+        let response = request.header("idempotency-key", key).body(body.to_string()).send().await.unwrap();
+        let replayed = response.headers().contains_key("idempotency-replayed");
+        (response.status(), replayed, response.json::<Value>().await.unwrap())
+    };
+    let (status, replayed, first) = call("k-1", &force).await;
+    assert!(status.is_success() && !replayed, "{first}");
+    let (status, replayed, again) = call("k-1", &force).await;
+    assert!(status.is_success() && replayed);
+    assert_eq!(first["id"], again["id"]);
+    // The same key for something else is a mistake; another key is another call, which finds the breaker held.
+    let other = json!({ "lever": { "kind": "heartbeat_rate", "per_s": 5 }, "for_ms": 60_000, "reason": "x" });
+    assert_eq!(call("k-1", &other).await.0, StatusCode::CONFLICT);
+    assert_eq!(call("k-2", &force).await.0, StatusCode::CONFLICT);
+
+    let id = first["id"].as_str().unwrap();
+    let end = async |revision: &str| {
+        let request = api.client.delete(format!("{}/v1/overrides/{id}", api.url)).bearer_auth(ADMIN);
+        request.header("if-match", revision).body("{}").send().await.unwrap().status()
+    };
+    assert_eq!(end("99").await, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(end("soon").await, StatusCode::BAD_REQUEST);
+    // It moves on while nodes acknowledge it: the revision of now is good.
+    loop {
+        let now: Value = api.ok("GET", &format!("/v1/overrides/{id}"), "").await;
+        match end(&format!("\"{}\"", now["revision"])).await {
+            StatusCode::OK => break,
+            status => assert_eq!(status, StatusCode::PRECONDITION_FAILED),
+        }
+    }
+}

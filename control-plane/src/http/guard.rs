@@ -12,7 +12,7 @@ use axum::{
 use tokio::time::{Duration, timeout};
 
 use super::{
-    Internal, idempotency,
+    Internal, idempotency, precondition,
     problem::{Audited, Refusal},
     routes::{Method, Route},
 };
@@ -62,7 +62,10 @@ async fn pass(gate: &Gate, mut request: Request, next: Next) -> Response {
         request.extensions_mut().insert(actor.clone());
         match gate.route.method {
             Method::Get => next.run(request).await,
-            Method::Post | Method::Delete => idempotency::once(&gate.app, &actor, request, next).await,
+            Method::Post | Method::Delete => match precondition::check(&gate.app, &target, request.headers()).await {
+                Ok(()) => idempotency::once(&gate.app, &actor, request, next).await,
+                Err(refusal) => refusal.into_response(),
+            },
         }
     };
     let refused = response.status().is_client_error() || response.status().is_server_error();

@@ -15,6 +15,7 @@ mod nodes;
 mod openapi;
 mod operations;
 mod overrides;
+mod precondition;
 mod problem;
 mod reconciliations;
 mod rollouts;

@@ -59,6 +59,7 @@ impl Refusal {
             ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             ProblemCode::Invalid => StatusCode::BAD_REQUEST,
             ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ProblemCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             ProblemCode::Conflict | ProblemCode::Refused => StatusCode::CONFLICT,
             ProblemCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -19,6 +19,8 @@ words!(
         TooLarge = "too_large",
         /// Something else is in the way.
         Conflict = "conflict",
+        /// The thing is at another revision than `If-Match` says.
+        PreconditionFailed = "precondition_failed",
         /// A guard refused; `override_flag` may override it.
         Refused = "refused",
         /// The control plane cannot do it now.
