@@ -149,7 +149,7 @@ async fn schema(keyspace: &Keyspace) {
     let refused = CassandraMessages::connect(keyspace.options.clone()).unwrap();
     let error = refused.connected(PATIENCE).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
-    assert!(error.to_string().contains("has schema 9, and this program knows 1"), "{error}");
+    assert!(error.to_string().contains("has schema 9, and this program knows 2"), "{error}");
     assert_eq!(refused.head(&name("c")).await, Err(error));
 }
 
