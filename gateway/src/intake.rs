@@ -33,6 +33,23 @@ const RETRY_AFTER_MS: u64 = 1_000;
 /// A send on its way into the log; resolves with the answer.
 pub(crate) type Sending = BoxFuture<'static, ServerFrame>;
 
+/// A send that may go into the log, or that was answered before. Those of one connection are prepared side by side and
+/// appended in their order.
+pub(crate) enum Prepared {
+    /// New, as far as is known.
+    New(Box<New>),
+    /// Its key is known.
+    Known(ServerFrame),
+}
+
+/// A message whose sender may write here.
+pub(crate) struct New {
+    lane: Lane,
+    conversation: ConversationId,
+    sender: UserId,
+    send: SendMessage,
+}
+
 /// The way into the log.
 pub(crate) struct Intake {
     log: Arc<dyn Log>,
@@ -62,8 +79,8 @@ impl Intake {
         timeout(RECALL_DEADLINE, recalled).await.ok()?.ok().flatten()
     }
 
-    /// Puts the message in order and returns what waits for the log.
-    fn append(&self, lane: Lane, conversation: ConversationId, sender: UserId, send: SendMessage) -> Sending {
+    /// Puts a message in order and returns what waits for the log.
+    fn append(&self, New { lane, conversation, sender, send }: New) -> Sending {
         let record = IntakeRecord {
             conversation: send.conversation.clone(),
             sender: sender.as_str().to_owned(),
@@ -123,12 +140,11 @@ pub(crate) fn lane_of(kind: Kind) -> Lane {
 }
 
 impl Shared {
-    /// Takes a send of a user. When it returns, the message is in order in the log's queue; the answer follows from
-    /// what it returned. Sends of one connection stay in order because each is awaited this far before the next.
-    pub(crate) async fn submit(&self, sender: &UserId, send: SendMessage) -> Result<Sending, ErrorFrame> {
+    /// May this user say this, and was it said before? Nothing has happened when it returns.
+    pub(crate) async fn prepare(&self, sender: &UserId, send: SendMessage) -> Result<Prepared, ErrorFrame> {
         let named = |error: ErrorFrame| error.with_key(send.key_text.clone());
         figures::add(&self.figures.sends, 1);
-        // Both at once: each may be a round trip, and every send of a connection waits for them.
+        // Both at once: each may be a round trip.
         let (authorised, known) =
             tokio::join!(self.authorise(&send.conversation, sender), self.intake.recall(sender, &send));
         let (conversation, kind) = authorised.map_err(named)?;
@@ -145,9 +161,19 @@ impl Shared {
                 duplicate: true,
                 sequence_number: None,
             };
-            return Ok(Box::pin(std::future::ready(accepted)));
+            return Ok(Prepared::Known(accepted));
         }
-        Ok(self.intake.append(lane_of(kind), conversation, sender.clone(), send))
+        let new = New { lane: lane_of(kind), conversation, sender: sender.clone(), send };
+        Ok(Prepared::New(Box::new(new)))
+    }
+
+    /// Takes a send. When it returns, the message is in order in the log's queue; the answer follows from what it
+    /// returned.
+    pub(crate) fn submit(&self, prepared: Prepared) -> Sending {
+        match prepared {
+            Prepared::New(new) => self.intake.append(*new),
+            Prepared::Known(accepted) => Box::pin(std::future::ready(accepted)),
+        }
     }
 
     /// May this user read and write here? Gives the kind.

@@ -42,6 +42,9 @@ struct Options {
     /// How long each measurement takes.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Between the two measurements, seconds: what the first one left to be stored is not to weigh on the second.
+    #[arg(long, default_value_t = 1)]
+    settle: u64,
     /// The ready file of a fleet that runs; without it one is started in this process.
     #[arg(long)]
     fleet: Option<PathBuf>,
@@ -94,6 +97,7 @@ async fn measure(options: &Options, to: SocketAddr, secret: &str) -> Result<(), 
     let most: f64 = clients.ask("most").await?.parse()?;
     let cores = (cpu_s()? - before) / options.seconds as f64;
     println!("most: {most:.0} messages/s (the fleet used {cores:.2} cores)");
+    tokio::time::sleep(Duration::from_secs(options.settle)).await;
     let half = clients.ask(&format!("paced {}", most / 2.0)).await?;
     println!("at half of it: {half}");
     clients.end()
@@ -150,8 +154,6 @@ async fn clients(arguments: &[String]) -> Result<(), Failure> {
         let rate = (counts.received.load(Ordering::Relaxed) - before) as f64 / seconds as f64;
         if line == "most" {
             println!("{rate:.0}");
-            // What is under way ends before the next measurement.
-            tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         }
         let of = |histogram: &Mutex<Histogram<u64>>| {
@@ -208,7 +210,11 @@ async fn write(pair: String, raw: Raw, mut queue: mpsc::Receiver<usize>, counts:
     tokio::spawn(async move {
         loop {
             while let Some(text) = frames.next() {
-                assert!(!text.starts_with(br#"{"type":"error""#), "{}", String::from_utf8_lossy(text));
+                if text.starts_with(br#"{"type":"error""#) {
+                    // Nobody waits for this task: a refused send would hang the measurement.
+                    eprintln!("a send was refused: {}", String::from_utf8_lossy(text));
+                    std::process::exit(1);
+                }
                 if text.starts_with(br#"{"type":"accepted""#)
                     && let Some(sent) = sends.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
                 {

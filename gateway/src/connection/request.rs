@@ -6,7 +6,7 @@ use domain::{ConversationId, UserId};
 use futures_util::future::BoxFuture;
 use protocol::frames::{ClientFrame, ErrorCode, ErrorFrame, Kind, Page, Receipt, ServerFrame};
 
-use crate::{gateway::Shared, hub::Conn, relay::About};
+use crate::{gateway::Shared, hub::Conn, intake::Prepared, relay::About};
 
 /// Channels one connection may be subscribed to.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
@@ -19,7 +19,9 @@ pub(super) enum Begun {
     Answer(ServerFrame),
     /// Its order is settled; the answer comes when it comes.
     Later(BoxFuture<'static, ServerFrame>),
-    /// The next frame must wait for it.
+    /// A send that takes its place in the log when those before it have theirs.
+    Prepared(Prepared),
+    /// Later frames must wait for it; sends that follow a send only for their place.
     Beginning(BoxFuture<'static, Begun>),
 }
 
@@ -37,8 +39,8 @@ pub(super) fn begin(shared: &Arc<Shared>, conn: &Arc<Conn>, frame: ClientFrame) 
             Begun::Answer(ServerFrame::Error(ErrorFrame::new(ErrorCode::Invalid, "hello: was said already")))
         }
         ClientFrame::Send(send) => Begun::Beginning(Box::pin(async move {
-            match shared.submit(&conn.user, send).await {
-                Ok(sending) => Begun::Later(sending),
+            match shared.prepare(&conn.user, send).await {
+                Ok(prepared) => Begun::Prepared(prepared),
                 Err(error) => Begun::Answer(ServerFrame::Error(error)),
             }
         })),

@@ -1,17 +1,23 @@
 //! The loop of a connection, as one poll.
 //!
-//! Frames are begun in order, one at a time: sends of one connection stay in order in the log. What a frame leaves to
-//! wait for (the log's word, a page of history) waits beside the others.
+//! Frames are begun in order, one at a time; only sends that follow each other are prepared side by side, and take their
+//! places in the log in their order. What a frame leaves to wait for (the log's word, a page of history) waits beside
+//! the others.
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use domain::TokenBucket;
-use futures_util::{Stream as _, future::BoxFuture, stream::FuturesUnordered};
-use protocol::frames::{CloseCode, ErrorCode, ErrorFrame, FrameError, ServerFrame};
+use futures_util::{
+    Stream as _,
+    future::BoxFuture,
+    stream::{FuturesOrdered, FuturesUnordered},
+};
+use protocol::frames::{ClientFrame, CloseCode, ErrorCode, ErrorFrame, FrameError, ServerFrame};
 
 use super::request::{self, Begun};
 use crate::{
@@ -25,8 +31,10 @@ use crate::{
 struct Busy {
     /// Frames that were read and are not begun.
     incoming: VecDeque<Incoming>,
-    /// The frame that is being begun.
-    beginning: Option<BoxFuture<'static, Begun>>,
+    /// Frames that are being begun: sends, or one other.
+    beginning: FuturesOrdered<BoxFuture<'static, Begun>>,
+    /// They are sends.
+    beginning_sends: bool,
     /// Answers that wait for a store.
     answers: FuturesUnordered<BoxFuture<'static, ServerFrame>>,
     replay: Option<BoxFuture<'static, ()>>,
@@ -34,8 +42,18 @@ struct Busy {
 
 impl Busy {
     fn is_idle(&self) -> bool {
-        self.incoming.is_empty() && self.beginning.is_none() && self.answers.is_empty() && self.replay.is_none()
+        self.incoming.is_empty() && self.beginning.is_empty() && self.answers.is_empty() && self.replay.is_none()
     }
+
+    /// True when a frame that comes now, this or an unknown one, may be begun.
+    fn may_begin(&self, frame: Option<&Incoming>, limit: usize) -> bool {
+        let follows = frame.is_none_or(is_send) && self.beginning_sends;
+        self.beginning.len() + self.answers.len() < limit && (self.beginning.is_empty() || follows)
+    }
+}
+
+fn is_send(frame: &Incoming) -> bool {
+    matches!(frame, Incoming::Frame(Ok(ClientFrame::Send(_))))
 }
 
 /// A connection's loop.
@@ -63,8 +81,8 @@ impl Turn {
                     if ended.is_ready() {
                         return Poll::Ready(());
                     }
-                    let full = busy.answers.len() >= shared.config.limits.sends_under_way;
-                    let may_read = busy.incoming.is_empty() && busy.beginning.is_none() && !full;
+                    let may_begin = busy.may_begin(None, shared.config.limits.sends_under_way);
+                    let may_read = busy.incoming.is_empty() && may_begin;
                     if busy.is_idle() {
                         self.busy = None;
                     }
@@ -103,20 +121,14 @@ fn poll_busy(
         busy.replay = None;
     }
     loop {
-        let beginning_waits = match busy.beginning.as_mut().map(|beginning| beginning.as_mut().poll(cx)) {
-            Some(Poll::Pending) => true,
-            Some(Poll::Ready(begun)) => {
-                busy.beginning = None;
-                take(begun, busy, shared, conn);
-                false
-            }
-            None => false,
-        };
+        while let Poll::Ready(Some(begun)) = Pin::new(&mut busy.beginning).poll_next(cx) {
+            take(begun, busy, shared, conn);
+        }
         // Before the limit is looked at: an answer that ends here wakes nobody, and the frames behind it would wait.
-        while let Poll::Ready(Some(frame)) = std::pin::Pin::new(&mut busy.answers).poll_next(cx) {
+        while let Poll::Ready(Some(frame)) = Pin::new(&mut busy.answers).poll_next(cx) {
             answer(shared, conn, frame);
         }
-        if beginning_waits || busy.answers.len() >= shared.config.limits.sends_under_way {
+        if !busy.may_begin(busy.incoming.front(), shared.config.limits.sends_under_way) {
             return Poll::Pending;
         }
         let Some(incoming) = busy.incoming.pop_front() else { return Poll::Pending };
@@ -137,7 +149,10 @@ fn poll_busy(
             Incoming::Frame(frame) => match limited(limit, &frame, shared) {
                 Some(error) => answer(shared, conn, ServerFrame::Error(error)),
                 None => match frame {
-                    Ok(frame) => take(request::begin(shared, conn, frame), busy, shared, conn),
+                    Ok(frame) => {
+                        busy.beginning_sends = matches!(frame, ClientFrame::Send(_));
+                        take(request::begin(shared, conn, frame), busy, shared, conn);
+                    }
                     Err(FrameError::Refused(error)) => answer(shared, conn, ServerFrame::Error(error)),
                     Err(FrameError::Violation(_)) => {}
                 },
@@ -151,7 +166,8 @@ fn take(begun: Begun, busy: &mut Busy, shared: &Shared, conn: &Conn) {
         Begun::Nothing => {}
         Begun::Answer(frame) => answer(shared, conn, frame),
         Begun::Later(future) => busy.answers.push(future),
-        Begun::Beginning(future) => busy.beginning = Some(future),
+        Begun::Prepared(prepared) => busy.answers.push(shared.submit(prepared)),
+        Begun::Beginning(future) => busy.beginning.push_back(future),
     }
 }
 

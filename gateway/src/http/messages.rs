@@ -61,7 +61,8 @@ pub(super) async fn send(
     let id = conversation(&id)?;
     let sender = user(&message.sender, "sender")?;
     let send = message.into_send(id.as_str())?;
-    match shared.submit(&sender, send).await?.await {
+    let prepared = shared.prepare(&sender, send).await?;
+    match shared.submit(prepared).await {
         ServerFrame::Error(error) => Err(error.into()),
         accepted => {
             shared.metrics.accepted.inc();

@@ -5,6 +5,7 @@
 //! only then committed ([`window`]). Rows are idempotent, so what was stored and not committed is stored again. What
 //! lags is catch-up, never delivery.
 
+mod gather;
 mod window;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -13,7 +14,10 @@ use backends::port::{Consumer, ConsumerEvent, Entry, Lane, StoreResult, StoredMe
 use protocol::node;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use self::window::{Window, write_again};
+use self::{
+    gather::Gathered,
+    window::{Window, write_again},
+};
 use crate::{
     record::decode_sequenced,
     worker::{Shared, WorkerStats},
@@ -61,32 +65,38 @@ async fn persist(shared: &Shared, lane: Lane) -> StoreResult<()> {
     let topic = Topic::Sequenced(lane);
     let log = &shared.ports.log;
     let mut consumer = log.join(GROUP, topic, shared.config.node.as_str()).await?;
-    let mut stands = Stands::new();
+    let (mut stands, mut gathered) = (Stands::new(), Gathered::default());
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let rewriting = stands.iter().find(|(_, stand)| stand.is_rewriting(shared)).map(|(partition, _)| *partition);
         tokio::select! {
-            event = consumer.next() => match event? {
+            () = gathered.due() => store(shared, &mut stands, gathered.take()).await,
+            event = consumer.next(), if !gathered.is_full() => match event? {
                 ConsumerEvent::Assigned { partition, .. } => {
                     let from = log.committed(GROUP, topic, partition).await?.unwrap_or(0);
+                    gathered.forget(partition);
                     stands.insert(partition, Stand { read: from, committed: from, end: from, window: None });
                     consumer.start(partition, from);
                 }
                 // Whoever owns it now begins at the commit pointer: a window is written at quorum there.
-                ConsumerEvent::Revoked { partition } => drop(stands.remove(&partition)),
+                ConsumerEvent::Revoked { partition } => {
+                    gathered.forget(partition);
+                    stands.remove(&partition);
+                }
                 ConsumerEvent::Records { partition, entries } => {
-                    let stand = stands.entry(partition).or_default();
-                    store(shared, consumer.as_mut(), partition, stand, &entries).await;
+                    gathered.add(partition, entries);
+                    continue;
                 }
             },
             _ = looks.tick() => look(shared, topic, &mut stands).await,
             // One step at a time: new rows are stored in between.
             () = std::future::ready(()), if rewriting.is_some() => {
                 let Some((partition, stand)) = rewriting.and_then(|it| Some((it, stands.get_mut(&it)?))) else { continue };
-                write_again(shared, consumer.as_mut(), topic, partition, stand).await;
+                write_again(shared, topic, partition, stand).await;
             }
         }
+        commit(consumer.as_mut(), lane, &mut stands).await;
         shared.stats.stand(lane, stands.iter().map(|(partition, stand)| stand.to_wire(lane, *partition)).collect());
     }
 }
@@ -120,34 +130,46 @@ async fn look(shared: &Shared, topic: Topic, stands: &mut Stands) {
     }
 }
 
-async fn store(shared: &Shared, consumer: &mut dyn Consumer, partition: u32, stand: &mut Stand, entries: &[Entry]) {
-    let Some(next) = entries.last().map(|entry| entry.offset + 1) else { return };
-    let rows = rows(entries, &shared.stats);
-    shared.stats.storing(entries.first().map_or(0, |entry| entry.time_ms));
-    let downgrade = write(shared, partition, &rows).await;
+async fn store(shared: &Shared, stands: &mut Stands, gathered: BTreeMap<u32, Vec<Entry>>) {
+    let oldest_ms = gathered.values().filter_map(|entries| entries.first()).map(|entry| entry.time_ms).min();
+    let rows: Vec<StoredMessage> = gathered.values().flat_map(|entries| rows(entries, &shared.stats)).collect();
+    shared.stats.storing(oldest_ms.unwrap_or(0));
+    let downgrade = write(shared, &rows).await;
     shared.stats.storing(0);
     WorkerStats::add(&shared.stats.stored, rows.len());
-    stand.read = next;
-    if let Some(by) = downgrade {
-        let next = stand.window.take().and_then(|window| window.next);
-        stand.window = Some(Window { by, next });
-    }
-    // What is below the window's end is not at quorum yet (I6).
-    if stand.window.is_none() {
-        commit(consumer, partition, stand, next).await;
+    for (partition, entries) in gathered {
+        let (Some(last), Some(stand)) = (entries.last(), stands.get_mut(&partition)) else { continue };
+        stand.read = last.offset + 1;
+        if let Some(by) = &downgrade {
+            let next = stand.window.take().and_then(|window| window.next);
+            stand.window = Some(Window { by: by.clone(), next });
+        }
     }
 }
 
-async fn commit(consumer: &mut dyn Consumer, partition: u32, stand: &mut Stand, next: u64) {
-    match consumer.commit(&[(partition, next)]).await {
-        Ok(()) => stand.committed = next,
-        // The partition has another owner, or the log is away: the rows will be stored again.
-        Err(error) => tracing::debug!(%error, partition, "a commit was refused"),
+/// Commits what is stored at quorum and not committed yet; what a window covers is not at quorum (I6).
+async fn commit(consumer: &mut dyn Consumer, lane: Lane, stands: &mut Stands) {
+    let due: Vec<(u32, u64)> = stands
+        .iter()
+        .filter(|(_, stand)| stand.window.is_none() && stand.committed < stand.read)
+        .map(|(partition, stand)| (*partition, stand.read))
+        .collect();
+    if due.is_empty() {
+        return;
+    }
+    match consumer.commit(&due).await {
+        Ok(()) => {
+            for (partition, offset) in due {
+                stands.entry(partition).and_modify(|stand| stand.committed = offset);
+            }
+        }
+        // A partition has another owner, which stores the rows again, or the log is away: it is tried again.
+        Err(error) => tracing::debug!(%error, lane = lane.as_str(), "a commit was refused"),
     }
 }
 
 /// Writes until the store has the rows. Returns the override by which they are at ONE only, if they are.
-async fn write(shared: &Shared, partition: u32, rows: &[StoredMessage]) -> Option<String> {
+async fn write(shared: &Shared, rows: &[StoredMessage]) -> Option<String> {
     loop {
         let one = shared.levers.now().consistency_one.clone();
         let is_canary = shared.stats.batches_at_one(one.is_some()) % CANARY_EVERY == 1;
@@ -167,7 +189,7 @@ async fn write(shared: &Shared, partition: u32, rows: &[StoredMessage]) -> Optio
         match outcome {
             Ok(()) => return one,
             Err(error) => {
-                tracing::debug!(%error, partition, rows = rows.len(), "cannot store; will retry");
+                tracing::debug!(%error, rows = rows.len(), "cannot store; will retry");
                 sleep(RETRY).await;
             }
         }

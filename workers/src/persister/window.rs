@@ -4,11 +4,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use backends::port::{Consumer, StoreError, StoreResult, StoredMessage, Topic};
+use backends::port::{StoreError, StoreResult, StoredMessage, Topic};
 use domain::ConversationId;
 use tokio::time::sleep;
 
-use super::{Stand, commit, rows};
+use super::{Stand, rows};
 use crate::worker::Shared;
 
 /// Records written again in one step.
@@ -25,14 +25,8 @@ pub(super) struct Window {
     pub(super) next: Option<u64>,
 }
 
-/// Takes one step. At the end of the window the commit pointer jumps over it.
-pub(super) async fn write_again(
-    shared: &Shared,
-    consumer: &mut dyn Consumer,
-    topic: Topic,
-    partition: u32,
-    stand: &mut Stand,
-) {
+/// Takes one step. At the end of the window it is gone, and the commit pointer may jump over it.
+pub(super) async fn write_again(shared: &Shared, topic: Topic, partition: u32, stand: &mut Stand) {
     let Some(window) = &mut stand.window else { return };
     let from = window.next.unwrap_or(stand.committed);
     match step(shared, topic, partition, from, stand.read).await {
@@ -41,7 +35,6 @@ pub(super) async fn write_again(
             tracing::info!(partition, topic = %topic, from = stand.committed, to = next, by = window.by,
                 "a window of downgraded consistency is stored at quorum");
             stand.window = None;
-            commit(consumer, partition, stand, next).await;
         }
         Err(error) => {
             tracing::warn!(%error, partition, "a window cannot be written again yet; will retry");

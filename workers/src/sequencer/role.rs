@@ -270,7 +270,7 @@ async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPart
         folded
     };
     // A cache that does not answer costs catch-up a look into the store, nothing more.
-    let _ = shared.ports.recent.tail_append(&folded.numbered).await;
+    let cached = shared.ports.recent.tail_append(&folded.numbered);
     let delivered = async {
         let mut ticket = Ticket::default();
         if lane == Lane::Direct {
@@ -292,8 +292,9 @@ async fn fold_batch(shared: &Shared, lane: Lane, number: u32, state: &SharedPart
             state.lock().appended(&folded.numbered, last);
         }
     };
-    // The number is a function of the intake, which is durable: delivery need not wait for `sequenced`.
-    let (ticket, ()) = tokio::join!(delivered, appended);
+    // The number is a function of the intake, which is durable: delivery need not wait for `sequenced`. Whoever catches
+    // up before the tail has it finds it in the store, or waits for that.
+    let (ticket, (), _) = tokio::join!(delivered, appended, cached);
     ticket
 }
 

@@ -22,6 +22,7 @@ mod presence;
 mod recent;
 mod registry;
 mod subscriber;
+mod together;
 
 use rand::{SeedableRng as _, rngs::SmallRng};
 use redis::{FromRedisValue, Value, from_redis_value};

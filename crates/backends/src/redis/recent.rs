@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{BodyHash, ConversationId, DEDUP_WINDOW_MS, LogPosition, UserId, message_id};
+use futures_util::future::try_join_all;
 use prost::Message as _;
 use protocol::log::{Intake, Sequenced};
 use redis::Value;
@@ -21,6 +22,7 @@ use super::{
     command::{Command, Lua, lua},
     link::Link,
     parse,
+    together::Together,
 };
 use crate::port::{Recent, Remembered, StoreError, StoreResult, StoredMessage};
 
@@ -37,14 +39,17 @@ static VERSION: Lua = lua!("scripts/version.lua");
 
 /// The caches on Redis.
 pub struct RedisRecent {
-    link: Link,
+    link: Arc<Link>,
+    /// For what each send asks.
+    together: Together,
     prefix: String,
 }
 
 impl RedisRecent {
     /// The caches. Connects in the background.
     pub fn new(options: &RedisOptions) -> StoreResult<Self> {
-        Ok(Self { link: options.open(STORE)?, prefix: options.prefix.clone() })
+        let link = Arc::new(options.open(STORE)?);
+        Ok(Self { together: Together::new(STORE, link.clone()), link, prefix: options.prefix.clone() })
     }
 
     fn dedup_key(&self, conversation: &ConversationId, sender: &UserId, key: Uuid) -> Vec<u8> {
@@ -62,8 +67,7 @@ impl RedisRecent {
     }
 
     async fn one<T: redis::FromRedisValue>(&self, command: Command) -> StoreResult<T> {
-        let mut answers = self.link.call(&[command]).await?;
-        parse(STORE, answers.pop().unwrap_or(Value::Nil))
+        parse(STORE, self.together.call(command).await?)
     }
 
     fn version(&self, conversation: &ConversationId, is_change: bool) -> Command {
@@ -125,10 +129,11 @@ impl Recent for RedisRecent {
                 .arg("PX")
                 .arg(DEDUP_WINDOW_MS)
         };
-        for answer in self.link.call(&keys.iter().map(set).collect::<Vec<_>>()).await? {
-            parse::<Option<String>>(STORE, answer)?;
-        }
-        Ok(())
+        let told = keys.iter().map(async |key| {
+            let answer = self.together.call(set(key)).await?;
+            parse::<Option<String>>(STORE, answer).map(drop)
+        });
+        try_join_all(told).await.map(drop)
     }
 
     async fn tail_append(&self, rows: &[StoredMessage]) -> StoreResult<()> {

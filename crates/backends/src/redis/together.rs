@@ -1,0 +1,95 @@
+//! Single commands of many callers, sent together: while pipelines are under way the next one fills. A gateway asks and
+//! tells the dedup cache once for each send; each in a pipeline of its own cost more than all the rest of a send.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use redis::Value;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::{command::Command, link::Link};
+use crate::port::{StoreError, StoreResult};
+
+/// Commands that may wait. Past it a call is refused.
+const WAITING_MAX: usize = 16_384;
+/// Commands in one call.
+const AT_ONCE: usize = 512;
+/// Calls under way. One alone would make each command wait for the one before it; of many none would be full. A server
+/// that hangs holds up the commands for others once it has all of them, until they fail.
+const CALLS: usize = 4;
+
+struct Waiting {
+    command: Command,
+    answer: oneshot::Sender<StoreResult<Value>>,
+}
+
+/// The way into a Redis that callers share.
+pub(super) struct Together {
+    store: &'static str,
+    queue: mpsc::Sender<Waiting>,
+    task: JoinHandle<()>,
+}
+
+impl Together {
+    /// Needs a runtime.
+    pub(super) fn new(store: &'static str, link: Arc<Link>) -> Self {
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        Self { store, queue, task: tokio::spawn(run(link, waiting)) }
+    }
+
+    /// Sends a command with those of others. As with [`Link::call`] the answer may be an error of the server.
+    pub(super) async fn call(&self, command: Command) -> StoreResult<Value> {
+        let (answer, answered) = oneshot::channel();
+        let full = |_| StoreError::unavailable(self.store, format_args!("{WAITING_MAX} commands wait already"));
+        self.queue.try_send(Waiting { command, answer }).map_err(full)?;
+        answered.await.map_err(|_| StoreError::unavailable(self.store, "it is closed"))?
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(link: Arc<Link>, mut queue: mpsc::Receiver<Waiting>) {
+    let mut calls = FuturesUnordered::new();
+    let mut next = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(()) = calls.next(), if !calls.is_empty() => {}
+            received = queue.recv_many(&mut next, AT_ONCE), if calls.len() < CALLS => {
+                if received == 0 {
+                    return;
+                }
+                calls.push(call(&link, std::mem::take(&mut next)));
+            }
+        }
+    }
+}
+
+async fn call(link: &Link, mut waiting: Vec<Waiting>) {
+    // Whoever lost patience needs no answer.
+    waiting.retain(|one| !one.answer.is_closed());
+    let (commands, answers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.command, one.answer)).unzip();
+    if commands.is_empty() {
+        return;
+    }
+    match link.call(&commands).await {
+        Ok(values) => {
+            for (answer, value) in answers.into_iter().zip(values) {
+                // They may be gone since.
+                let _ = answer.send(Ok(value));
+            }
+        }
+        Err(error) => {
+            for answer in answers {
+                let _ = answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
