@@ -1,13 +1,20 @@
 //! The topics: created when missing, checked always.
 
+use std::sync::Arc;
+
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::RDKafkaErrorCode,
 };
+use tokio::time::{Duration, Instant, sleep};
 
 use super::client::{CALL, KafkaOptions, STORE, blocking, unavailable};
 use crate::port::{StoreError, StoreResult, Topic};
+
+/// A topic that was just created may take so long until the broker that is asked knows it.
+const SETTLE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The names of the topics on the brokers.
 pub(super) struct Topics {
@@ -46,11 +53,29 @@ pub(super) async fn prepare(options: &KafkaOptions, topics: &Topics) -> StoreRes
             Err((topic, code)) => return Err(StoreError::unavailable(STORE, format!("cannot create {topic}: {code}"))),
         }
     }
-    check_times(&admin, topics, &patience).await?;
-    let wanted = options.partitions;
+    let admin = Arc::new(admin);
+    let end = Instant::now() + SETTLE;
+    loop {
+        match check(&admin, topics, options.partitions, &patience).await {
+            // Corrupt is what no time mends.
+            Err(StoreError::Unavailable { .. }) if Instant::now() < end => sleep(LOOK_AGAIN).await,
+            checked => return checked,
+        }
+    }
+}
+
+/// Are the topics as they must be?
+async fn check(
+    admin: &Arc<AdminClient<DefaultClientContext>>,
+    topics: &Topics,
+    partitions: u32,
+    patience: &AdminOptions,
+) -> StoreResult<()> {
+    check_times(admin, topics, patience).await?;
     let names: Vec<_> = topics.names.iter().map(|(_, name)| name.clone()).collect();
+    let admin = admin.clone();
     blocking("reading the topics' partitions", move || {
-        names.iter().try_for_each(|name| check_partitions(&admin, name, wanted))
+        names.iter().try_for_each(|name| check_partitions(&admin, name, partitions))
     })
     .await
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{BodyHash, ConversationId, DEDUP_WINDOW_MS, LogPosition, UserId, message_id};
-use futures_util::future::try_join_all;
 use prost::Message as _;
 use protocol::log::{Intake, Sequenced};
 use redis::Value;
@@ -67,7 +66,8 @@ impl RedisRecent {
     }
 
     async fn one<T: redis::FromRedisValue>(&self, command: Command) -> StoreResult<T> {
-        parse(STORE, self.together.call(command).await?)
+        let mut answers = self.together.call(vec![command]).await?;
+        parse(STORE, answers.pop().unwrap_or(Value::Nil))
     }
 
     fn version(&self, conversation: &ConversationId, is_change: bool) -> Command {
@@ -129,11 +129,8 @@ impl Recent for RedisRecent {
                 .arg("PX")
                 .arg(DEDUP_WINDOW_MS)
         };
-        let told = keys.iter().map(async |key| {
-            let answer = self.together.call(set(key)).await?;
-            parse::<Option<String>>(STORE, answer).map(drop)
-        });
-        try_join_all(told).await.map(drop)
+        let answers = self.together.call(keys.iter().map(set).collect()).await?;
+        answers.into_iter().try_for_each(|answer| parse::<Option<String>>(STORE, answer).map(drop))
     }
 
     async fn tail_append(&self, rows: &[StoredMessage]) -> StoreResult<()> {

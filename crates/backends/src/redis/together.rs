@@ -1,4 +1,4 @@
-//! Single commands of many callers, sent together: while pipelines are under way the next one fills. A gateway asks and
+//! Commands of many callers, sent together: while pipelines are under way the next one fills. A gateway asks and
 //! tells the dedup cache once for each send; each in a pipeline of its own cost more than all the rest of a send.
 
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use tokio::{
 use super::{command::Command, link::Link};
 use crate::port::{StoreError, StoreResult};
 
-/// Commands that may wait. Past it a call is refused.
+/// Callers that may wait. Past it a call is refused.
 const WAITING_MAX: usize = 16_384;
-/// Commands in one call.
+/// Callers that share a call.
 const AT_ONCE: usize = 512;
 /// Calls under way. One alone would make each command wait for the one before it; of many none would be full. A server
 /// that hangs holds up the commands for others once it has all of them, until they fail.
 const CALLS: usize = 4;
 
 struct Waiting {
-    command: Command,
-    answer: oneshot::Sender<StoreResult<Value>>,
+    commands: Vec<Command>,
+    answers: oneshot::Sender<StoreResult<Vec<Value>>>,
 }
 
 /// The way into a Redis that callers share.
@@ -40,11 +40,11 @@ impl Together {
         Self { store, queue, task: tokio::spawn(run(link, waiting)) }
     }
 
-    /// Sends a command with those of others. As with [`Link::call`] the answer may be an error of the server.
-    pub(super) async fn call(&self, command: Command) -> StoreResult<Value> {
-        let (answer, answered) = oneshot::channel();
-        let full = |_| StoreError::unavailable(self.store, format_args!("{WAITING_MAX} commands wait already"));
-        self.queue.try_send(Waiting { command, answer }).map_err(full)?;
+    /// As [`Link::call`], together with the commands of others.
+    pub(super) async fn call(&self, commands: Vec<Command>) -> StoreResult<Vec<Value>> {
+        let (answers, answered) = oneshot::channel();
+        let full = |_| StoreError::unavailable(self.store, format_args!("{WAITING_MAX} callers wait already"));
+        self.queue.try_send(Waiting { commands, answers }).map_err(full)?;
         answered.await.map_err(|_| StoreError::unavailable(self.store, "it is closed"))?
     }
 }
@@ -74,22 +74,23 @@ async fn run(link: Arc<Link>, mut queue: mpsc::Receiver<Waiting>) {
 
 async fn call(link: &Link, mut waiting: Vec<Waiting>) {
     // Whoever lost patience needs no answer.
-    waiting.retain(|one| !one.answer.is_closed());
-    let (commands, answers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.command, one.answer)).unzip();
-    if commands.is_empty() {
-        return;
-    }
-    match link.call(&commands).await {
-        Ok(values) => {
-            for (answer, value) in answers.into_iter().zip(values) {
-                // They may be gone since.
-                let _ = answer.send(Ok(value));
-            }
-        }
-        Err(error) => {
-            for answer in answers {
-                let _ = answer.send(Err(error.clone()));
-            }
-        }
+    waiting.retain(|one| !one.answers.is_closed());
+    let mut commands = Vec::with_capacity(waiting.len());
+    let callers: Vec<_> = waiting
+        .into_iter()
+        .map(|one| {
+            let wanted = one.commands.len();
+            commands.extend(one.commands);
+            (wanted, one.answers)
+        })
+        .collect();
+    let mut outcome = link.call(&commands).await.map(Vec::into_iter);
+    for (wanted, answers) in callers {
+        let part = match &mut outcome {
+            Ok(values) => Ok(values.by_ref().take(wanted).collect()),
+            Err(error) => Err(error.clone()),
+        };
+        // They may be gone since.
+        let _ = answers.send(part);
     }
 }
