@@ -161,21 +161,13 @@ async fn save(
 ) -> Result<(), AppError> {
     let _writing = app.writing.lock().await;
     let mut operation = app.operation(id).await?;
-    let before = operation.clone();
     let left: u64 = known.spans.iter().map(|span| span.end.saturating_sub(span.next)).sum();
     operation.progress.done = operation.progress.total.saturating_sub(left);
-    operation.phase = OperationPhase::Working;
     operation.detail = serde_json::to_value(known).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let mut with = Vec::new();
-    if let Some((state, error)) = ended {
-        operation.state = state;
-        operation.phase = match state {
-            OperationState::Succeeded => OperationPhase::Done,
-            OperationState::Cancelled => OperationPhase::Cancelled,
-            _ => OperationPhase::Failed,
-        };
-        operation.error.clone_from(&error);
-        with.push(app.audit_ended(&before, operation.phase, error.as_deref()));
+    match ended {
+        Some((state, error)) => with.push(app.operation_end(&mut operation, state, error)),
+        None => operation.phase = OperationPhase::Working,
     }
     let message = match known.damaged {
         0 => format!("{} rows compared, no damage", known.rows),

@@ -3,6 +3,7 @@
 use std::{io, sync::Arc};
 
 use backends::{Clock, stream::Duplex};
+use domain::StoreScaling;
 use protocol::{
     admin::{DrainRequest, Gateway, Node, Operation},
     node::{ControlFrame, NodeFrame},
@@ -46,13 +47,15 @@ pub struct ControlPlaneConfig {
     pub provisioner: Provisioner,
     /// What nodes bear and cost.
     pub rates: Rates,
+    /// When it asks for a node of the message store by itself.
+    pub autoscale: StoreScaling,
 }
 
 impl ControlPlaneConfig {
     /// Nobody is told of incidents and nobody adds nodes.
     pub fn new(admin_token: String, clock: Clock, seed: u64) -> Self {
-        let (provisioner, rates) = (Provisioner::None, Rates::default());
-        Self { admin_token, clock, seed, webhooks: Vec::new(), provisioner, rates }
+        let (provisioner, rates, autoscale) = (Provisioner::None, Rates::default(), StoreScaling::default());
+        Self { admin_token, clock, seed, webhooks: Vec::new(), provisioner, rates, autoscale }
     }
 }
 
@@ -98,6 +101,7 @@ impl ControlPlane {
         let mut app = App::new(fenced, config.clock, StdRng::seed_from_u64(config.seed), nodes);
         app.provisioner = config.provisioner;
         app.rates = config.rates;
+        app.autoscale = config.autoscale;
         app.hooks = Arc::new(Hooks::new(config.webhooks));
         app.seat = seat;
         let app = Arc::new(app);

@@ -11,7 +11,7 @@ use chat_control_plane::{
     ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica, check_webhook,
     store::{MysqlStore, SqliteStore, Store},
 };
-use domain::NodeId;
+use domain::{NodeId, StoreScaling};
 use tokio_util::sync::CancellationToken;
 
 /// The store of a control plane that is the only one.
@@ -46,6 +46,12 @@ const CONTROL_PLANE: &[Setting] = &[
         Some(""),
         "program that adds and removes nodes: COMMAND gateways|workers|store-nodes COUNT",
     ),
+    Setting::new::<u64>(
+        "autoscale.store_nodes_max",
+        Some("0"),
+        "up to so many nodes of the message store it asks for one when writes were slow for 5 min; 0: never",
+    ),
+    Setting::new::<u64>("autoscale.cool_down_s", Some("1800"), "between two such nodes, s"),
     Setting::new::<f64>("capacity.messages_per_s", Some("8000"), "messages a second that a worker bears"),
     Setting::new::<f64>("capacity.deliveries_per_s", Some("80000"), "deliveries a second that a worker bears"),
     Setting::new::<f64>("capacity.rows_per_s", Some("20000"), "rows a second that a node of the message store bears"),
@@ -87,8 +93,15 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
             None => Provisioner::None,
         },
         rates: rates(&settings),
+        autoscale: StoreScaling {
+            nodes_max: settings.get("autoscale.store_nodes_max"),
+            cool_down_ms: settings.get::<u64>("autoscale.cool_down_s").saturating_mul(1_000),
+        },
         ..ControlPlaneConfig::new(admin_token.trim().to_owned(), clock, clock.now_ms())
     };
+    if config.autoscale.nodes_max > 0 && matches!(config.provisioner, Provisioner::None) {
+        return Err(refused("autoscale.store_nodes_max: nobody can add nodes; set provision.command, too"));
+    }
     let control = ControlPlane::start_replica(config, replica, store, streams).await.map_err(refused)?;
     control.serve(listener).map_err(refused)?;
 

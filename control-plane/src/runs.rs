@@ -32,6 +32,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOOK_AT_CONDITION: Duration = Duration::from_millis(500);
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Where operations are looked at.
+const OPERATIONS: &str = "/v1/operations/";
 /// Runs at once.
 const RUNS_MAX: usize = 20;
 
@@ -240,7 +242,11 @@ impl Driver {
             let why = match self.request(actor, "GET", &path, &serde_json::Value::Null, None).await {
                 Ok(body) => match condition.holds(&body)? {
                     (true, found) => return Ok(format!("{} is {found}", condition.field)),
-                    (false, found) => format!("{} is {found:?}", condition.field),
+                    (false, found) => match ended(&path, &body) {
+                        // It changes no more: nothing is to be waited for.
+                        Some(how) => return Err(how),
+                        None => format!("{} is {found:?}", condition.field),
+                    },
                 },
                 Err(why) => why,
             };
@@ -315,15 +321,17 @@ impl Driver {
     ) -> Result<(), AppError> {
         let _writing = self.app.writing.lock().await;
         let (mut operation, detail) = self.load(id).await?;
-        let before = operation.clone();
-        operation.state = state;
-        operation.error.clone_from(&error);
-        operation.phase = match state {
-            OperationState::Succeeded => OperationPhase::Done,
-            OperationState::Cancelled => OperationPhase::Cancelled,
-            _ => OperationPhase::Failed,
-        };
-        let audit = self.app.audit_ended(&before, operation.phase, error.as_deref());
+        let audit = self.app.operation_end(&mut operation, state, error);
         self.app.run_save(&mut operation, &detail, message, vec![audit]).await
     }
+}
+
+/// How an operation that was looked at ended, if it has.
+fn ended(path: &str, body: &serde_json::Value) -> Option<String> {
+    if !path.starts_with(OPERATIONS) {
+        return None;
+    }
+    let state: OperationState = serde_json::from_value(body["state"].clone()).ok()?;
+    let why = body["error"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+    state.is_final().then(|| format!("{} ended as {state}{why}", body["id"].as_str().unwrap_or("it")))
 }

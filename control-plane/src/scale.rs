@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
 /// Nodes that are not there after this will not come.
 const THERE_MS_MAX: u64 = 15 * 60_000;
+/// Before an event whose fleet could not be scaled is tried again, ms. Each try is a line of the audit.
+const TRY_AGAIN_MS: u64 = 60_000;
 /// Window and rate of the drain of a gateway that leaves.
 const DRAIN_MS: u64 = 30_000;
 const DRAIN_RATE_PER_S: u32 = 2_000;
@@ -149,6 +151,9 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
 
 async fn pass(app: &App) -> Result<(), AppError> {
     events(app).await?;
+    if app.autoscale.nodes_max > 0 {
+        app.autoscale().await?;
+    }
     let active = app.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
     for operation in active.into_iter().filter(|it| it.kind == OperationKind::Prescale) {
         step(app, &operation.id).await?;
@@ -174,10 +179,22 @@ async fn events(app: &App) -> Result<(), AppError> {
         let reason = format!("event {}", event.name);
         let actor = Actor::new(&event.who, Role::Operator);
         match app.prescale(&actor, &PrescaleRequest { factor, reason }).await {
-            Ok(operation) => event.operation = Some(operation.id),
+            Ok(operation) => {
+                event.operation = Some(operation.id);
+                event.trouble = None;
+            }
             // One that is running is waited for.
             Err(AppError::Busy { .. }) => continue,
-            Err(error) => tracing::error!(%error, event = event.name, "the fleet is not scaled for an event"),
+            Err(error) => {
+                tracing::error!(%error, event = event.name, "the fleet is not scaled for an event");
+                event.trouble = Some(error.to_string());
+                // While it lasts it is tried again.
+                if factor.is_some() {
+                    event.scales_ms = now_ms + TRY_AGAIN_MS;
+                    app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
+                    continue;
+                }
+            }
         }
         event.state = if factor.is_some() { EventState::Scaled } else { EventState::Over };
         app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
@@ -266,21 +283,16 @@ async fn save(
 ) -> Result<(), AppError> {
     let _writing = app.writing.lock().await;
     let mut operation = app.operation(&known.id).await?;
-    operation.phase = OperationPhase::Working;
     operation.detail = serde_json::to_value(detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let mut with: Vec<Change> = desired.into_iter().map(Change::Desired).collect();
-    if let Some((state, error)) = ended {
-        operation.state = state;
-        operation.phase = match state {
-            OperationState::Succeeded => OperationPhase::Done,
-            OperationState::Cancelled => OperationPhase::Cancelled,
-            _ => OperationPhase::Failed,
-        };
-        if state == OperationState::Succeeded {
-            operation.progress.done = operation.progress.total;
+    match ended {
+        Some((state, error)) => {
+            if state == OperationState::Succeeded {
+                operation.progress.done = operation.progress.total;
+            }
+            with.push(app.operation_end(&mut operation, state, error));
         }
-        operation.error.clone_from(&error);
-        with.push(app.audit_ended(known, operation.phase, error.as_deref()));
+        None => operation.phase = OperationPhase::Working,
     }
     app.operation_save(&mut operation, message, with).await
 }

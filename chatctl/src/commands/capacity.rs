@@ -111,6 +111,7 @@ impl Tabular for ScaleEvent {
         Column("ENDS", false),
         Column("WHO", false),
         Column("OPERATION", false),
+        Column("TROUBLE", false),
         Column("REASON", true),
     ];
 
@@ -129,6 +130,7 @@ impl Tabular for ScaleEvent {
             format_ms(self.ends_ms).into(),
             (&self.who).into(),
             self.operation.clone().unwrap_or_default().into(),
+            Cell::new(self.trouble.as_deref().unwrap_or("-"), Tone::Plain),
             (&self.reason).into(),
         ]
     }

@@ -1,9 +1,9 @@
 //! Capacity: what the fleet bears, what an event needs, and beginning to scale for it. [`crate::scale`] drives it.
 
-use domain::{Load, NodeCapacity, needed};
+use domain::{Load, NodeCapacity, StoreAdvice, detect::store_is_tired, needed};
 use protocol::admin::{
     CapacityInput, CreateEvent, EventState, NodeCounts, NodeRole, Operation, OperationKind, PlanRow, PrescaleDetail,
-    PrescalePlan, PrescaleRequest, ScaleEvent,
+    PrescalePlan, PrescaleRequest, Role, ScaleEvent,
 };
 
 use super::{Actor, App, audit::Deed, check_reason};
@@ -21,6 +21,8 @@ const FACTOR_MAX: f64 = 100.0;
 const LASTS_MS: std::ops::RangeInclusive<u64> = 60_000..=7 * 24 * 3_600_000;
 /// A plan that was applied, by the name of its document.
 const APPLIED: &str = "prescale";
+/// When a node of the message store was asked for last, by the name of its document.
+const ASKED: &str = "autoscale";
 
 impl App {
     /// What a factor of today's load needs.
@@ -83,6 +85,41 @@ impl App {
         self.audited(actor, &deed, result).await
     }
 
+    /// Asks for a node of the message store when that has been slow for minutes, if the rule allows one.
+    pub(crate) async fn autoscale(&self) -> Result<(), AppError> {
+        if !store_is_tired(self.samples.lock().all()) {
+            return Ok(());
+        }
+        let (_, now, _) = self.load().await?;
+        let asked = self.store.document(DocumentKind::Schedule, ASKED).await?;
+        let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
+        let asked_ms = asked.as_ref().map(|asked| serde_json::from_str(&asked.body)).transpose().map_err(corrupt)?;
+        let now_ms = self.clock.now_ms();
+        if self.autoscale.advise(true, now.store_nodes, asked_ms, now_ms) != StoreAdvice::Add {
+            return Ok(());
+        }
+        let actor = Actor::new("control-plane", Role::Admin);
+        let reason = "writes were slow for 5 min";
+        let deed = Deed { action: "autoscale", target: "store nodes", reason };
+        let asked = Document {
+            kind: DocumentKind::Schedule,
+            id: ASKED.to_owned(),
+            number: 3,
+            is_ended: false,
+            revision: asked.map_or(0, |asked| asked.revision) + 1,
+            body: now_ms.to_string(),
+        };
+        let target = NodeCounts { store_nodes: now.store_nodes + 1, ..now };
+        let _writing = self.writing.lock().await;
+        let result = match self.prescale_is_free().await {
+            Ok(()) => self.prescale_to(&actor, &deed, now, target, false, Change::Document(asked)).await,
+            // It is wanted as much after the one that is running.
+            Err(AppError::Busy { .. }) => return Ok(()),
+            Err(error) => Err(error),
+        };
+        self.audited(&actor, &deed, result).await.map(drop)
+    }
+
     async fn event_make(&self, actor: &Actor, request: &CreateEvent, deed: &Deed<'_>) -> Result<ScaleEvent, AppError> {
         check_reason(&request.reason)?;
         domain::UserId::parse(&request.name).map_err(|error| AppError::invalid("name", error.to_string()))?;
@@ -113,6 +150,7 @@ impl App {
             ends_ms,
             state: EventState::Planned,
             operation: None,
+            trouble: None,
             who: actor.name.clone(),
             reason: request.reason.clone(),
         };
@@ -151,11 +189,7 @@ impl App {
         }
         let (load, now, replicas) = self.load().await?;
         let _writing = self.writing.lock().await;
-        let active = self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
-        if let Some(running) = active.iter().find(|it| it.kind == OperationKind::Prescale) {
-            let (kind, operation) = (running.kind, running.id.clone());
-            return Err(AppError::Busy { target: "fleet".to_owned(), kind, operation });
-        }
+        self.prescale_is_free().await?;
         let applied = self.store.document(DocumentKind::Schedule, APPLIED).await?;
         let revision = applied.as_ref().map_or(0, |document| document.revision) + 1;
         let target = match request.factor {
@@ -173,19 +207,13 @@ impl App {
                     what: "nothing was scaled up: there is nothing to go back to".to_owned(),
                     hint: "chatctl operation list shows what was done".to_owned(),
                 })?;
-                serde_json::from_str(&before.body).map_err(|error| StoreError::Corrupt(error.to_string()))?
+                let before: NodeCounts =
+                    serde_json::from_str(&before.body).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+                // A node of the message store holds data: taking one away is not for an event that is over.
+                NodeCounts { store_nodes: before.store_nodes.max(now.store_nodes), ..before }
             }
         };
         let is_down = request.factor.is_none();
-        let mut leaving = Vec::new();
-        if is_down {
-            leaving.extend(self.leaving(NodeRole::Gateway, target.gateways));
-            leaving.extend(self.leaving(NodeRole::Worker, target.workers));
-        }
-        let detail = PrescaleDetail { before: now, target, is_down, is_told: false, leaving };
-        let value = serde_json::to_value(&detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let mut operation = self.operation_new(actor, OperationKind::Prescale, "fleet", &request.reason, value).await?;
-        operation.progress.total = target.gateways + target.workers;
         let body = serde_json::to_string(if is_down { &target } else { &now });
         let body = body.map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let kept = Document {
@@ -196,9 +224,42 @@ impl App {
             revision,
             body,
         };
+        self.prescale_to(actor, deed, now, target, is_down, Change::Document(kept)).await
+    }
+
+    async fn prescale_is_free(&self) -> Result<(), AppError> {
+        let active = self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
+        match active.iter().find(|it| it.kind == OperationKind::Prescale) {
+            None => Ok(()),
+            Some(running) => {
+                let (kind, operation) = (running.kind, running.id.clone());
+                Err(AppError::Busy { target: "fleet".to_owned(), kind, operation })
+            }
+        }
+    }
+
+    /// Begins to scale. The caller holds `writing`.
+    async fn prescale_to(
+        &self,
+        actor: &Actor,
+        deed: &Deed<'_>,
+        now: NodeCounts,
+        target: NodeCounts,
+        is_down: bool,
+        with: Change,
+    ) -> Result<Operation, AppError> {
+        let mut leaving = Vec::new();
+        if is_down {
+            leaving.extend(self.leaving(NodeRole::Gateway, target.gateways));
+            leaving.extend(self.leaving(NodeRole::Worker, target.workers));
+        }
+        let detail = PrescaleDetail { before: now, target, is_down, is_told: false, leaving };
+        let value = serde_json::to_value(&detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let mut operation = self.operation_new(actor, OperationKind::Prescale, "fleet", deed.reason, value).await?;
+        operation.progress.total = target.gateways + target.workers;
         let audit = self.audit_done(actor, deed, &counts(now), &counts(target));
         let message = format!("from {} to {}", counts(now), counts(target));
-        self.operation_save(&mut operation, message, vec![audit, Change::Document(kept)]).await?;
+        self.operation_save(&mut operation, message, vec![audit, with]).await?;
         self.scaling.notify_one();
         Ok(operation)
     }

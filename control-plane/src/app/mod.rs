@@ -22,6 +22,7 @@ use std::{
 };
 
 use backends::Clock;
+use domain::StoreScaling;
 use parking_lot::Mutex;
 use protocol::admin::{Mode, Role};
 use rand::{Rng as _, rngs::StdRng};
@@ -82,6 +83,8 @@ pub struct App {
     pub(crate) provisioner: Provisioner,
     /// What nodes bear and cost.
     pub(crate) rates: Rates,
+    /// When it asks for a node of the message store by itself.
+    pub(crate) autoscale: StoreScaling,
     /// The recent past of the fleet.
     pub(crate) samples: Mutex<Samples>,
     /// Incidents resolved by hand since the last look.
@@ -113,6 +116,7 @@ impl App {
             scaling: Notify::new(),
             provisioner: Provisioner::None,
             rates: Rates::default(),
+            autoscale: StoreScaling::default(),
             samples: Mutex::default(),
             resolved_by_hand: Mutex::default(),
             incidents_seen: Mutex::default(),

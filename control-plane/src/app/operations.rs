@@ -144,6 +144,25 @@ impl App {
         })
     }
 
+    /// Ends an operation; the line for the audit is saved with it.
+    pub(crate) fn operation_end(
+        &self,
+        operation: &mut Operation,
+        state: OperationState,
+        error: Option<String>,
+    ) -> Change {
+        let phase = match state {
+            OperationState::Succeeded => OperationPhase::Done,
+            OperationState::Cancelled => OperationPhase::Cancelled,
+            _ => OperationPhase::Failed,
+        };
+        let audit = self.audit_ended(operation, phase, error.as_deref());
+        operation.state = state;
+        operation.phase = phase;
+        operation.error = error;
+        audit
+    }
+
     /// Commits a changed operation with its event and whatever belongs to it, and wakes the watchers. The caller
     /// holds `writing`.
     pub(crate) async fn operation_save(

@@ -139,6 +139,10 @@ impl Rig {
         Self { store, board, plane, clock }
     }
 
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     pub fn gateway(&self, id: &str, incarnation: u64, connections: u64) -> RunningNode {
         gateway_on(&self.board, ADDRESS, id, incarnation, connections)
     }

@@ -3,6 +3,7 @@
 //! Everything here is a pure function or a state machine that is handed the time. That is what lets one seed replay a
 //! whole fleet and what lets properties be tested by the thousand. This crate imports no other crate of the workspace.
 
+mod autoscale;
 mod backoff;
 mod breaker;
 mod capacity;
@@ -17,6 +18,7 @@ mod planted;
 mod rolling;
 mod session;
 
+pub use autoscale::{StoreAdvice, StoreScaling};
 pub use backoff::Backoff;
 pub use breaker::{Admission, Breaker, BreakerPosition, BreakerRule, PRESENCE_RULE, STORE_RULE};
 pub use capacity::{Counts, HEADROOM, Load, NodeCapacity, needed};

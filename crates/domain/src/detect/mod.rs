@@ -8,7 +8,7 @@ mod presence_storm;
 mod split_brain;
 mod write_timeouts;
 
-pub use self::gateway_crash::Loss;
+pub use self::{gateway_crash::Loss, write_timeouts::store_is_tired};
 
 /// A second of the fleet. Counters are of that second; gauges as they stood.
 #[derive(Debug, Clone, Default, PartialEq)]

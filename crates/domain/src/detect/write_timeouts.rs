@@ -18,6 +18,12 @@ const WRITES_MIN: u64 = 50;
 const ERRORS_MIN: u64 = 5;
 const WINDOW_S: usize = 10;
 
+/// Writes have been slow for five minutes: the store needs another node.
+pub fn store_is_tired(samples: &[FleetSample]) -> bool {
+    window(samples, WARNING_S, 0)
+        .is_some_and(|it| it.iter().all(|it| it.write_p99_ms > WARNING_P99_MS) && sum(it, |it| it.writes) >= WRITES_MIN)
+}
+
 pub(super) fn read(samples: &[FleetSample]) -> Reading {
     let Some(now) = samples.last() else {
         return Reading { key: figure("write p99", 0.0, "ms", CRITICAL_P99_MS as f64), findings: Vec::new() };
@@ -43,11 +49,8 @@ pub(super) fn read(samples: &[FleetSample]) -> Reading {
     if now.lag_ms > LAG_MS && rises {
         why.push(format!("the lag is {} s and grows", now.lag_ms / 1_000));
     }
-    let is_tired = window(samples, WARNING_S, 0).is_some_and(|it| {
-        it.iter().all(|it| it.write_p99_ms > WARNING_P99_MS) && sum(it, |it| it.writes) >= WRITES_MIN
-    });
     let alarm = if why.is_empty() { Alarm::Warning } else { Alarm::Critical };
-    if why.is_empty() && is_tired {
+    if why.is_empty() && store_is_tired(samples) {
         why.push(format!("writes took over {WARNING_P99_MS} ms for 5 min: the store needs another node"));
     }
     let findings = (!why.is_empty()).then(|| Finding {

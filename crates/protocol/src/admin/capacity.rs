@@ -106,7 +106,7 @@ pub struct ScaleEvent {
     pub revision: u64,
     /// So many times the load.
     pub factor: f64,
-    /// When the fleet is scaled, ms since the epoch.
+    /// When the fleet is scaled, or that is tried again, ms since the epoch.
     pub scales_ms: u64,
     /// When it begins.
     pub starts_ms: u64,
@@ -117,6 +117,9 @@ pub struct ScaleEvent {
     /// The operation that scaled, or scales, for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+    /// Why the fleet could not be scaled for it, or not back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Who asked for it.
     pub who: String,
     /// Why.

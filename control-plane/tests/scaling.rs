@@ -1,0 +1,83 @@
+//! Scaling by itself: events, and nodes of the message store. In paused time.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use chat_control_plane::{ControlPlane, ControlPlaneConfig, Provisioner, Replica, store::MemoryStore};
+use domain::StoreScaling;
+use protocol::{
+    admin::{CreateEvent, EventState, NodeCounts, OperationKind, OperationState, ScaleEvent},
+    node::Figures,
+};
+use support::{ADMIN, Rig, gateway_on, operator};
+use tokio::{sync::watch, time::sleep};
+
+async fn event(rig: &Rig) -> ScaleEvent {
+    rig.plane.app().scale_events().await.unwrap().remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_can_scale_for_stays_planned_and_says_why() {
+    let rig = Rig::start().await;
+    let _one = rig.gateway("gw-1", 1, 100);
+    rig.gateway_where("gw-1", |gateway| gateway.connections == 100).await;
+    let now_ms = rig.now_ms();
+    let wanted = CreateEvent {
+        name: "cup".into(),
+        factor: 5.0,
+        starts_ms: now_ms + 60_000,
+        lasts_ms: 600_000,
+        lead_ms: Some(30_000),
+        reason: "final".into(),
+    };
+    rig.plane.app().event_add(&operator(), &wanted).await.unwrap();
+    sleep(Duration::from_secs(300)).await;
+    let seen = event(&rig).await;
+    assert_eq!((seen.state, seen.operation.as_deref()), (EventState::Planned, None));
+    assert!(seen.trouble.unwrap().contains("no provisioner"));
+    let tries = rig.plane.app().audit(None, Some(500)).await.unwrap().items;
+    let tries = tries.iter().filter(|entry| entry.action == "prescale apply").count();
+    assert!((3..=6).contains(&tries), "{tries} tries in 270 s: one a minute");
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(event(&rig).await.state, EventState::Over);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_for_minutes_gets_a_node_once_in_a_cool_down() {
+    let (counts, told) = watch::channel(None);
+    let (rig, clock) = (Rig::start().await, backends::Clock::simulated(1_700_000_000_000));
+    // Another control plane, with a provisioner.
+    let config = ControlPlaneConfig {
+        provisioner: Provisioner::Embedded(counts),
+        autoscale: StoreScaling { nodes_max: 3, cool_down_ms: 1_800_000 },
+        ..ControlPlaneConfig::new(ADMIN.into(), clock, 7)
+    };
+    let store = Arc::new(MemoryStore::default());
+    let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
+    let plane = plane.await.unwrap();
+    let node = gateway_on(&rig.board, "scaling", "gw-1", 1, 10);
+    let slow = |writes_total| Some(Figures { writes_total, write_p99_ms: 80, ..Figures::default() });
+    let store_nodes = || told.borrow().map(|counts: NodeCounts| counts.store_nodes);
+    for second in 0..290 {
+        node.gateway.state.lock().figures = slow(second * 10);
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(store_nodes(), None, "not slow for 5 min yet");
+    for second in 290..1_500 {
+        node.gateway.state.lock().figures = slow(second * 10);
+        sleep(Duration::from_secs(1)).await;
+    }
+    // The fleet says it has one node, for the fakes have none: one more, and no second one within the cool-down.
+    assert_eq!(store_nodes(), Some(2));
+    let operations = plane.app().operations(&Default::default()).await.unwrap().items;
+    let scaled: Vec<_> = operations.iter().filter(|it| it.kind == OperationKind::Prescale).collect();
+    assert_eq!(scaled.len(), 1, "{scaled:?}");
+    assert_eq!((scaled[0].state, scaled[0].who.as_str()), (OperationState::Succeeded, "control-plane"));
+    let audit = plane.app().audit(None, Some(500)).await.unwrap().items;
+    assert!(audit.iter().any(|entry| entry.action == "autoscale" && entry.target == "store nodes"));
+    node.kill().await;
+    plane.shutdown().await;
+}
