@@ -9,6 +9,7 @@ use crate::{
     complete,
     error::CommandError,
     output::{Cell, Column, Format, Tabular, Tone, format_ms},
+    runbook,
     session::Session,
 };
 
@@ -96,8 +97,7 @@ impl Tabular for Evidence {
 
 /// The command that runs an incident's runbook.
 pub(crate) fn runbook_command(incident: &Incident) -> String {
-    let params: String = incident.params.iter().map(|(name, value)| format!(" --param {name}={value}")).collect();
-    format!("chatctl runbook run {}{params}", incident.runbook)
+    runbook::run_command(&incident.runbook, &incident.params)
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {

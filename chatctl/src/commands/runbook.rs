@@ -412,7 +412,7 @@ async fn ask(session: &Session, api: &Api, operation: &Operation, detail: &Runbo
 }
 
 fn detail(operation: &Operation) -> Result<RunbookDetail, CommandError> {
-    serde_json::from_value(operation.detail.clone()).map_err(|_| {
+    runbook::run_detail(operation).ok_or_else(|| {
         CommandError::usage(format!("operation {} is no run of a runbook", operation.id))
             .hint("chatctl runbook history lists runs")
     })

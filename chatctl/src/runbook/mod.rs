@@ -10,7 +10,7 @@ mod parse;
 
 use std::collections::BTreeMap;
 
-use protocol::admin::{RunRequest, Step, StepKind};
+use protocol::admin::{Operation, RunRequest, RunbookDetail, Step, StepKind};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::{
@@ -71,6 +71,17 @@ pub(crate) fn plan(
         resume: None,
         reason: reason.to_owned(),
     })
+}
+
+/// The command that runs a runbook.
+pub(crate) fn run_command(id: &str, params: &BTreeMap<String, String>) -> String {
+    let params: String = params.iter().map(|(name, value)| format!(" --param {name}={value}")).collect();
+    format!("chatctl runbook run {id}{params}")
+}
+
+/// The steps of a run and how they stand. `None` when the operation is no run.
+pub(crate) fn run_detail(operation: &Operation) -> Option<RunbookDetail> {
+    serde_json::from_value(operation.detail.clone()).ok()
 }
 
 /// The hash of a plan, as the control plane makes it: approvals are bound to it.

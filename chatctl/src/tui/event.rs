@@ -1,10 +1,15 @@
 //! What happens to the terminal UI, and what it asks for in return. Everything that happens is an [`Event`] and comes
 //! over one bounded channel, so the order on the screen is the order in which it happened.
 
+use std::collections::BTreeMap;
+
 use crossterm::event::{KeyEvent, MouseEvent};
-use protocol::admin::{
-    AuditEntry, Breaker, BreakerState, DrainPreview, Gateway, Incident, Lag, Node, Operation, OperationEvent, Override,
-    Overview, WhoAmI,
+use protocol::{
+    admin::{
+        AuditEntry, Breaker, BreakerState, DrainPreview, Gateway, Incident, Lag, Node, Operation, OperationEvent,
+        Override, Overview, PrescalePlan, ScaleEvent, UserSession, WhoAmI,
+    },
+    http::ConversationDetail,
 };
 
 /// Something happened.
@@ -26,6 +31,8 @@ pub(crate) enum Event {
     Failed(Need, Failure),
     /// An action has ended: what was done, or why not.
     Done(Result<String, String>),
+    /// An action has begun something that goes on: an operation's id.
+    Started(String),
 }
 
 /// A kind of data that a pane needs.
@@ -51,6 +58,14 @@ pub(crate) enum Need {
     Operations,
     /// The audit, newest first.
     Audit,
+    /// What the load of now, or a multiple of it, needs.
+    Capacity,
+    /// Events that the fleet is scaled for.
+    ScaleEvents,
+    /// Where a user is.
+    Sessions,
+    /// One conversation.
+    Conversation,
     /// Events of one operation.
     Events,
     /// What a drain would do.
@@ -80,6 +95,14 @@ pub(crate) enum Data {
     Operations(Vec<Operation>),
     /// See [`Need::Audit`].
     Audit(Vec<AuditEntry>),
+    /// See [`Need::Capacity`].
+    Capacity(Box<PrescalePlan>),
+    /// See [`Need::ScaleEvents`].
+    ScaleEvents(Vec<ScaleEvent>),
+    /// Sessions of this user.
+    Sessions(String, Vec<UserSession>),
+    /// See [`Need::Conversation`].
+    Conversation(Box<ConversationDetail>),
     /// Events of an operation that are new.
     Events(String, Vec<OperationEvent>),
     /// See [`Need::Preview`].
@@ -100,6 +123,10 @@ impl Data {
             Self::Incidents(_) => Need::Incidents,
             Self::Operations(_) => Need::Operations,
             Self::Audit(_) => Need::Audit,
+            Self::Capacity(_) => Need::Capacity,
+            Self::ScaleEvents(_) => Need::ScaleEvents,
+            Self::Sessions(..) => Need::Sessions,
+            Self::Conversation(_) => Need::Conversation,
             Self::Events(..) => Need::Events,
             Self::Preview(_) => Need::Preview,
         }
@@ -133,6 +160,12 @@ pub(crate) enum Action {
 pub(crate) enum Load {
     /// What needs no argument.
     Plain(Need),
+    /// What so many times the load of now needs.
+    Capacity(String),
+    /// Where a user is.
+    Sessions(String),
+    /// A conversation.
+    Conversation(String),
     /// Events of an operation after a sequence number.
     Events(String, u64),
     /// What the drain of a gateway would do.
@@ -144,6 +177,9 @@ impl Load {
     pub(crate) fn need(&self) -> Need {
         match self {
             Self::Plain(need) => *need,
+            Self::Capacity(_) => Need::Capacity,
+            Self::Sessions(_) => Need::Sessions,
+            Self::Conversation(_) => Need::Conversation,
             Self::Events(..) => Need::Events,
             Self::Preview(_) => Need::Preview,
         }
@@ -167,4 +203,18 @@ pub(crate) enum Act {
     Ack { incident: String, reason: String },
     /// Say that an incident is over.
     Resolve { incident: String, reason: String },
+    /// Run a runbook.
+    Run { runbook: String, params: BTreeMap<String, String>, reason: String },
+    /// Type the word that a step of a run waits for, for this plan and no other.
+    Confirm { run: String, step: String, word: String, plan_hash: String },
+    /// Close a user's connection of one device on one gateway.
+    Kick { user: String, device: String, gateway: String, reason: String },
+    /// Scale for so many times the load of now.
+    Prescale { factor: String, reason: String },
+    /// Go back to what was before the last prescale.
+    Unscale { reason: String },
+    /// Forget an event.
+    ForgetEvent { name: String, reason: String },
+    /// Deliver a group's messages in batches for a while.
+    Batch { conversation: String, for_ms: u64, reason: String },
 }

@@ -40,13 +40,13 @@ pub(crate) async fn run(
         })?,
     };
     let (name, context) = session.context()?;
-    let api = crate::api::Api::new(&context)?;
     let setting = state::Setting {
         context: name,
         url: context.control_plane.clone(),
         is_production: context.production,
         is_read_only,
     };
+    let fleet = perform::Fleet::new(&setting.context, context)?;
     let theme = theme::Theme::new(session.ui.has_color());
-    runner::run(api, runner::Options { setting, pane: at, theme, has_mouse }).await
+    runner::run(fleet, runner::Options { setting, pane: at, theme, has_mouse }).await
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use protocol::admin::{CreateOverride, DrainRequest, Lever};
+use protocol::admin::{ConfirmRequest, CreateOverride, DrainRequest, KickRequest, Lever, PrescaleRequest};
 use tokio::time::timeout;
 
 use super::event::{Act, Data, Event, Failure, Load, Need};
 use crate::{
     api::Api,
+    context::Context,
     error::{CommandError, Kind},
+    gateway_api::GatewayApi,
     output::format_span,
+    runbook,
 };
 
 /// A picture that takes longer than this is none: the control plane counts as lost.
@@ -17,18 +20,36 @@ const LOAD_DEADLINE: Duration = Duration::from_secs(5);
 /// How many operations and entries of the audit are looked at.
 const LIMIT: u32 = 200;
 
+/// Messages of a batched group wait so long for others: as the command line has it.
+const BATCH_WINDOW_MS: u64 = 5_000;
+
+/// The fleet that is looked at.
+#[derive(Clone)]
+pub(super) struct Fleet {
+    api: Api,
+    name: String,
+    context: Context,
+}
+
+impl Fleet {
+    pub(super) fn new(name: &str, context: Context) -> Result<Self, CommandError> {
+        Ok(Self { api: Api::new(&context)?, name: name.to_owned(), context })
+    }
+}
+
 /// Loads something.
-pub(super) async fn load(api: &Api, load: Load) -> Event {
+pub(super) async fn load(fleet: &Fleet, load: Load) -> Event {
     let need = load.need();
     let is_list = matches!(load, Load::Plain(_));
-    match timeout(LOAD_DEADLINE, fetch(api, load)).await {
+    match timeout(LOAD_DEADLINE, fetch(fleet, load)).await {
         Ok(Ok(data)) => Event::Loaded(data),
         Ok(Err(error)) => Event::Failed(need, failure(error, is_list)),
         Err(_) => Event::Failed(need, Failure::Lost(format!("no answer within {} s", LOAD_DEADLINE.as_secs()))),
     }
 }
 
-async fn fetch(api: &Api, load: Load) -> Result<Data, CommandError> {
+async fn fetch(fleet: &Fleet, load: Load) -> Result<Data, CommandError> {
+    let api = &fleet.api;
     let need = match load {
         Load::Events(id, after) => {
             let events = api.operation_event_list(&id, after).await?;
@@ -36,6 +57,19 @@ async fn fetch(api: &Api, load: Load) -> Result<Data, CommandError> {
         }
         Load::Preview(gateway) => {
             return api.drain_preview(&gateway, &DrainRequest::default()).await.map(Data::Preview);
+        }
+        Load::Capacity(factor) => {
+            let factor = factor.parse().map_err(|_| CommandError::usage(format!("{factor:?} is no number")))?;
+            return api.prescale_plan(factor).await.map(Box::new).map(Data::Capacity);
+        }
+        Load::Sessions(user) => {
+            let sessions = api.sessions(&user).await?;
+            return Ok(Data::Sessions(user, sessions));
+        }
+        Load::Conversation(id) => {
+            // Made anew each time: its token lives for minutes.
+            let gateways = GatewayApi::new(&fleet.name, &fleet.context)?;
+            return gateways.show(&id).await.map(Box::new).map(Data::Conversation);
         }
         Load::Plain(need) => need,
     };
@@ -50,7 +84,10 @@ async fn fetch(api: &Api, load: Load) -> Result<Data, CommandError> {
         Need::Incidents => api.incidents(true).await.map(Data::Incidents),
         Need::Operations => api.operations(None, LIMIT).await.map(Data::Operations),
         Need::Audit => api.audit(LIMIT).await.map(Data::Audit),
-        Need::Events | Need::Preview => Err(CommandError::failed("this needs a name")),
+        Need::ScaleEvents => api.scale_events().await.map(Data::ScaleEvents),
+        Need::Capacity | Need::Sessions | Need::Conversation | Need::Events | Need::Preview => {
+            Err(CommandError::failed("this needs a name"))
+        }
     }
 }
 
@@ -69,8 +106,27 @@ fn is_unserved(message: &str) -> bool {
 }
 
 /// Changes something.
-pub(super) async fn act(api: &Api, act: Act) -> Event {
-    Event::Done(perform(api, act).await.map_err(|error| words(&error)))
+pub(super) async fn act(fleet: &Fleet, act: Act) -> Event {
+    let done = match act {
+        Act::Run { runbook, params, reason } => match run(&fleet.api, &runbook, &params, &reason).await {
+            Ok(operation) => return Event::Started(operation),
+            Err(error) => Err(error),
+        },
+        act => perform(&fleet.api, act).await,
+    };
+    Event::Done(done.map_err(|error| words(&error)))
+}
+
+/// Begins a run; returns its operation's id.
+async fn run(
+    api: &Api,
+    id: &str,
+    params: &std::collections::BTreeMap<String, String>,
+    reason: &str,
+) -> Result<String, CommandError> {
+    let reason = if reason.is_empty() { format!("runbook {id}") } else { reason.to_owned() };
+    let request = runbook::plan(&runbook::find(id)?, params, &reason)?;
+    api.runbook_run(&request).await.map(|operation| operation.id)
 }
 
 async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {
@@ -97,6 +153,35 @@ async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {
         Act::Revert { id, reason } => {
             let ended = api.override_end(&id, &reason).await?;
             format!("{} is {}", ended.id, ended.state)
+        }
+        Act::Run { .. } => return Err(CommandError::failed("a run is begun, not done")),
+        Act::Confirm { run, step, word, plan_hash } => {
+            let request = ConfirmRequest { step: step.clone(), value: word, plan_hash };
+            let operation = api.runbook_confirm(&run, &request).await?;
+            format!("{} goes on with step {step}", operation.id)
+        }
+        Act::Kick { user, device, gateway, reason } => {
+            let request = KickRequest { device: Some(device), gateway: Some(gateway), reason };
+            let kicked = api.kick(&user, &request).await?;
+            format!("{} connections of {user} closed", kicked.closed)
+        }
+        Act::Prescale { factor, reason } => {
+            let request = PrescaleRequest { factor: factor.parse().ok(), reason };
+            format!("the fleet is scaled: {}", api.prescale(&request).await?.id)
+        }
+        Act::Unscale { reason } => {
+            let operation = api.prescale(&PrescaleRequest { factor: None, reason }).await?;
+            format!("the fleet is scaled back: {}", operation.id)
+        }
+        Act::ForgetEvent { name, reason } => {
+            let event = api.event_remove(&name, &reason).await?;
+            format!("event {} is {}", event.name, event.state)
+        }
+        Act::Batch { conversation, for_ms, reason } => {
+            let lever = Lever::Batch { conversation, window_ms: BATCH_WINDOW_MS };
+            let request = CreateOverride { lever, scope: "fleet".to_owned(), for_ms, reason, dry_run: false };
+            let created = api.override_create(&request).await?;
+            format!("{}: {} for {}", created.id, created.lever, format_span(for_ms))
         }
         Act::Ack { incident, reason } => {
             let incident = api.incident_ack(&incident, &reason).await?;

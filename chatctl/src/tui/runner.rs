@@ -23,12 +23,12 @@ use tokio::{
 use super::{
     canvas::Canvas,
     event::{Action, Event, Failure, Need},
-    perform,
+    perform::{self, Fleet},
     screen::Screen,
     state::{Setting, State},
     theme::Theme,
 };
-use crate::{api::Api, context::ContextFile, error::CommandError, signals::Signals};
+use crate::{context::ContextFile, error::CommandError, signals::Signals};
 
 /// Events that wait; whoever has more waits too.
 const EVENTS_MAX: usize = 256;
@@ -56,7 +56,7 @@ enum Ended {
 }
 
 /// Runs until somebody quits, or something ends it.
-pub(super) async fn run(api: Api, options: Options) -> Result<(), CommandError> {
+pub(super) async fn run(fleet: Fleet, options: Options) -> Result<(), CommandError> {
     let mut signals = Signals::listen()?;
     let screen = Screen::enter(options.has_mouse).map_err(|error| terminal_failed(&error))?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
@@ -64,7 +64,7 @@ pub(super) async fn run(api: Api, options: Options) -> Result<(), CommandError> 
     let state = State::new(options.setting, options.pane, size, now_ms());
     let canvas =
         Canvas::new(CrosstermBackend::new(BufWriter::with_capacity(PICTURE_BYTES, io::stdout())), options.theme);
-    let mut runner = Runner { api, state, canvas, events, tasks: JoinSet::new(), acts: JoinSet::new() };
+    let mut runner = Runner { fleet, state, canvas, events, tasks: JoinSet::new(), acts: JoinSet::new() };
     runner.tasks.spawn(read(runner.events.clone()));
     runner.tasks.spawn(tick(runner.events.clone()));
     let done = runner.serve(inbox, &mut signals).await;
@@ -74,7 +74,7 @@ pub(super) async fn run(api: Api, options: Options) -> Result<(), CommandError> 
 }
 
 struct Runner {
-    api: Api,
+    fleet: Fleet,
     state: State,
     canvas: Canvas<CrosstermBackend<BufWriter<io::Stdout>>>,
     events: mpsc::Sender<Event>,
@@ -120,13 +120,13 @@ impl Runner {
     }
 
     fn begin(&mut self, action: Action) {
-        let (api, events) = (self.api.clone(), self.events.clone());
+        let (fleet, events) = (self.fleet.clone(), self.events.clone());
         match action {
             Action::Quit => {}
             Action::Load(load) => {
-                _ = self.tasks.spawn(async move { tell(events, perform::load(&api, load).await).await })
+                _ = self.tasks.spawn(async move { tell(events, perform::load(&fleet, load).await).await })
             }
-            Action::Act(act) => _ = self.acts.spawn(async move { tell(events, perform::act(&api, act).await).await }),
+            Action::Act(act) => _ = self.acts.spawn(async move { tell(events, perform::act(&fleet, act).await).await }),
         }
     }
 
@@ -136,11 +136,11 @@ impl Runner {
         let setting = &self.state.setting;
         let found = ContextFile::load().and_then(|file| file.pick(Some(&setting.context)));
         // Another fleet under the same name is not what is looked at.
-        if let Ok((_, context)) = found
+        if let Ok((name, context)) = found
             && context.control_plane == setting.url
-            && let Ok(api) = Api::new(&context)
+            && let Ok(fleet) = Fleet::new(&name, context)
         {
-            self.api = api;
+            self.fleet = fleet;
         }
     }
 

@@ -61,7 +61,11 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
     if state.may_act() {
         hints.extend(pane.dangers().iter().map(|danger| (danger.key(), danger.word)));
     }
-    let enter = if pane.columns().is_empty() { "incidents" } else { "describe" };
+    let enter = match () {
+        () if pane.columns().is_empty() => "incidents",
+        () if pane.enter_opens_runbook() => "read",
+        () => "describe",
+    };
     hints.push(("enter".to_owned(), enter));
     if state.has_events() {
         hints.push(("l".to_owned(), "events"));

@@ -21,9 +21,9 @@ pub(super) fn draw(buffer: &mut Buffer, areas: &Areas, state: &State, theme: The
     put(buffer, 1, area.y, area.width.saturating_sub(room + 2), &left(state), style);
     put_right(buffer, area.width.saturating_sub(room), area.y, room - 1, &right, style);
 
-    for (index, (text, x)) in tabs(area.width).into_iter().enumerate() {
-        let style = if index == state.at { theme.selected() } else { theme.dim() };
-        put(buffer, x, areas.tabs.y, area.width.saturating_sub(x), &text, style);
+    for tab in tabs(area.width, state.at) {
+        let style = if tab.pane == state.at { theme.selected() } else { theme.dim() };
+        put(buffer, tab.x, areas.tabs.y, area.width.saturating_sub(tab.x), &tab.text, style);
     }
     for (banner, y) in state.banners().iter().zip(areas.banner.y..areas.banner.bottom()) {
         buffer.set_style(ratatui::layout::Rect { y, height: 1, ..areas.banner }, theme.alarm());

@@ -123,7 +123,7 @@ fn percent(it: &Breaker) -> u64 {
     (it.errors * 100).checked_div(it.calls).unwrap_or(0)
 }
 
-fn tone(state: BreakerState) -> Tone {
+pub(super) fn tone(state: BreakerState) -> Tone {
     match state {
         BreakerState::Closed => Tone::Good,
         BreakerState::HalfOpen => Tone::Busy,

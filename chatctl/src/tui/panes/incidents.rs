@@ -2,7 +2,7 @@
 
 use protocol::admin::{Incident, IncidentState, Severity};
 
-use super::{Cell, Column, Danger, Fact, Pane, Row, overview::words, to_yaml};
+use super::{Cell, Column, Danger, Fact, NamedRunbook, Pane, Row, overview::words, to_yaml};
 use crate::{
     commands::incident::runbook_command,
     output::{Tone, format_ms, format_span},
@@ -91,9 +91,8 @@ impl Pane for Incidents {
         to_yaml(find(store, key))
     }
 
-    fn runbook(&self, store: &Store, key: &str) -> Option<(String, String)> {
-        let it = find(store, key)?;
-        Some((it.runbook.clone(), runbook_command(it)))
+    fn runbook(&self, store: &Store, key: &str) -> Option<NamedRunbook> {
+        find(store, key).map(|it| NamedRunbook { id: it.runbook.clone(), params: it.params.clone() })
     }
 
     fn dangers(&self) -> &'static [Danger] {

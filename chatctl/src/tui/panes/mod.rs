@@ -1,7 +1,10 @@
 //! The panes: one file each. A new pane is a file and a line in [`ALL`].
 
 mod audit;
+mod backends;
 mod breakers;
+mod capacity;
+mod conversations;
 mod gateways;
 mod incidents;
 mod nodes;
@@ -9,16 +12,21 @@ mod operations;
 mod overrides;
 mod overview;
 mod row;
+mod runbooks;
+mod sessions;
 
 use serde::Serialize;
 
-pub(crate) use self::row::{Cell, Column, Fact, Row, clean};
+pub(crate) use self::{
+    row::{Cell, Column, Fact, Row, clean},
+    runbooks::{NamedRunbook, ask_run},
+};
 use super::{
     event::Need,
-    state::{Ask, Store},
+    state::{Ask, Lookup, Store},
 };
 
-/// All panes, in the order of their digits.
+/// All panes, in the order of their digits, as far as there are digits.
 pub(crate) const ALL: &[&dyn Pane] = &[
     &overview::Overview,
     &gateways::Gateways,
@@ -28,6 +36,11 @@ pub(crate) const ALL: &[&dyn Pane] = &[
     &incidents::Incidents,
     &operations::Operations,
     &audit::Audit,
+    &runbooks::Runbooks,
+    &capacity::Capacity,
+    &sessions::Sessions,
+    &conversations::Conversations,
+    &backends::Backends,
 ];
 
 /// One pane.
@@ -68,8 +81,18 @@ pub(crate) trait Pane: Sync {
         None
     }
 
-    /// The runbook that a row names, and the command that runs it: `o` opens it.
-    fn runbook(&self, _store: &Store, _key: &str) -> Option<(String, String)> {
+    /// The runbook that a row names: `o` opens it.
+    fn runbook(&self, _store: &Store, _key: &str) -> Option<NamedRunbook> {
+        None
+    }
+
+    /// True when enter opens it, too.
+    fn enter_opens_runbook(&self) -> bool {
+        false
+    }
+
+    /// What this pane looks up: the word after its name in a command is no filter then.
+    fn looks_up(&self) -> Option<Lookup> {
         None
     }
 

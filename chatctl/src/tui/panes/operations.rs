@@ -1,10 +1,11 @@
-//! Operations: what goes on for longer than a call, and what went on. Cancel; events.
+//! Operations: what goes on for longer than a call, and what went on. Cancel; events; the words that runs wait for.
 
-use protocol::admin::{Operation, OperationKind, OperationState};
+use protocol::admin::{Operation, OperationKind, OperationPhase, OperationState, StepRun, StepState};
 
 use super::{Cell, Column, Danger, Fact, Pane, Row, gateways::or_none, to_yaml};
 use crate::{
     output::{Tone, format_ms, format_span, thousands},
+    runbook,
     tui::{
         event::{Act, Need},
         state::{Ask, Store},
@@ -83,6 +84,7 @@ impl Pane for Operations {
             facts.push(Fact::new("  told to move", thousands(it.progress.told_to_migrate)));
             facts.push(Fact::new("  closed", thousands(it.progress.evicted)));
         }
+        facts.extend(runbook::run_detail(it).iter().flat_map(|run| &run.steps).map(step));
         facts.push(Fact::new("driven by", format!("{} control planes so far", it.epoch)));
         facts
     }
@@ -96,7 +98,10 @@ impl Pane for Operations {
     }
 
     fn dangers(&self) -> &'static [Danger] {
-        &[Danger { letter: 'x', ctrl: true, word: "cancel", ask: cancel }]
+        &[
+            Danger { letter: 'c', ctrl: false, word: "confirm", ask: confirm },
+            Danger { letter: 'x', ctrl: true, word: "cancel", ask: cancel },
+        ]
     }
 
     fn empty(&self) -> &'static str {
@@ -114,7 +119,7 @@ fn row(it: &Operation, now_ms: u64) -> Row {
             Cell::text(it.kind.as_str()),
             Cell::text(&it.target),
             Cell::text(it.state.as_str()).tone(tone(it.state)),
-            Cell::text(it.phase.as_str()),
+            Cell::text(it.phase.as_str()).tone(if is_waiting(it) { Tone::Bad } else { Tone::Plain }),
             Cell::sorted(progress(it), done),
             Cell::sorted(format_span(age), age),
             Cell::text(&it.who),
@@ -137,13 +142,51 @@ fn progress(it: &Operation) -> String {
     }
 }
 
-fn tone(state: OperationState) -> Tone {
+pub(super) fn tone(state: OperationState) -> Tone {
     match state {
         OperationState::Running | OperationState::Cancelling => Tone::Busy,
         OperationState::Succeeded => Tone::Good,
         OperationState::Failed => Tone::Bad,
         OperationState::Cancelled => Tone::Dim,
     }
+}
+
+/// It waits for somebody to type a word.
+fn is_waiting(it: &Operation) -> bool {
+    it.state == OperationState::Running && it.phase == OperationPhase::Waiting
+}
+
+/// A step of a run.
+fn step(it: &StepRun) -> Fact {
+    let tone = match it.state {
+        StepState::Waiting | StepState::Undone => Tone::Dim,
+        StepState::Unconfirmed | StepState::Running => Tone::Busy,
+        StepState::Done => Tone::Good,
+        StepState::Failed => Tone::Bad,
+    };
+    let said = if it.result.is_empty() { &it.step.title } else { &it.result };
+    Fact::new(format!("  {}", it.step.id), format!("{}: {said}", it.state)).tone(tone)
+}
+
+fn confirm(store: &Store, key: &str) -> Result<Ask, String> {
+    let it = find(store, key).filter(|it| is_waiting(it)).ok_or_else(|| format!("{key} waits for no word"))?;
+    let run = runbook::run_detail(it).ok_or_else(|| format!("{key} is no run of a runbook"))?;
+    let step = run.steps.iter().find(|step| step.state == StepState::Unconfirmed);
+    let step = &step.ok_or_else(|| format!("{key} waits for no word"))?.step;
+    let word = step.confirm.clone().unwrap_or_default();
+    let act = Act::Confirm {
+        run: key.to_owned(),
+        step: step.id.clone(),
+        word: word.clone(),
+        plan_hash: run.plan_hash.clone(),
+    };
+    let mut ask = Ask::new(format!("step {} of {}", step.id, run.runbook), act).says(&step.title);
+    for call in &step.calls {
+        ask = ask.says(&call.command);
+    }
+    Ok(ask
+        .says(format!("this approves plan {} and no other", run.plan_hash.get(..12).unwrap_or_default()))
+        .typed(&word))
 }
 
 fn cancel(store: &Store, key: &str) -> Result<Ask, String> {

@@ -22,6 +22,10 @@ pub(crate) enum FieldKind {
     Lasts,
     /// Why.
     Reason { is_required: bool },
+    /// A parameter of a runbook, by its name, and what it is.
+    Param { name: String, about: String },
+    /// So many times the load of now.
+    Factor,
 }
 
 /// A field.
@@ -42,6 +46,8 @@ impl Field {
             FieldKind::Lasts => "for how long (as 30s, 10m)".to_owned(),
             FieldKind::Reason { is_required: true } => "reason".to_owned(),
             FieldKind::Reason { is_required: false } => "reason (may be empty)".to_owned(),
+            FieldKind::Param { name, about } => format!("{name}: {about}"),
+            FieldKind::Factor => "times the load of now (as 2, 5)".to_owned(),
         }
     }
 
@@ -52,6 +58,11 @@ impl Field {
             FieldKind::Scope if text.is_empty() => Err("say where: a node, or fleet".to_owned()),
             FieldKind::Lasts => parse_duration(text).map(|_| ()).map_err(|why| format!("time: {why}")),
             FieldKind::Reason { is_required: true } if text.is_empty() => Err("a reason is needed".to_owned()),
+            FieldKind::Param { name, .. } if text.is_empty() => Err(format!("{name} is needed")),
+            FieldKind::Factor => match text.parse::<f64>() {
+                Ok(factor) if (1.0..=100.0).contains(&factor) => Ok(()),
+                _ => Err("a number from 1 to 100 is needed".to_owned()),
+            },
             _ => Ok(()),
         }
     }
@@ -117,6 +128,16 @@ impl Ask {
     /// Wants a reason.
     pub(crate) fn reason(self, is_required: bool) -> Self {
         self.field(FieldKind::Reason { is_required }, "")
+    }
+
+    /// Wants a parameter of a runbook.
+    pub(crate) fn param(self, name: &str, about: &str, text: &str) -> Self {
+        self.field(FieldKind::Param { name: name.to_owned(), about: clean(about) }, text)
+    }
+
+    /// Wants a factor.
+    pub(crate) fn factor(self, text: &str) -> Self {
+        self.field(FieldKind::Factor, text)
     }
 
     /// Calculates a drain first.
@@ -198,7 +219,7 @@ fn fill(act: &mut Act, field: &Field) {
     let text = field.text.trim().to_owned();
     match (&field.kind, act) {
         (FieldKind::Scope, Act::Breaker { scope, .. }) => *scope = text,
-        (FieldKind::Lasts, Act::Breaker { for_ms, .. }) => {
+        (FieldKind::Lasts, Act::Breaker { for_ms, .. } | Act::Batch { for_ms, .. }) => {
             *for_ms = parse_duration(&text).map_or(0, |lasts| lasts.as_millis() as u64);
         }
         (
@@ -209,8 +230,16 @@ fn fill(act: &mut Act, field: &Field) {
             | Act::Breaker { reason, .. }
             | Act::Revert { reason, .. }
             | Act::Ack { reason, .. }
-            | Act::Resolve { reason, .. },
+            | Act::Resolve { reason, .. }
+            | Act::Run { reason, .. }
+            | Act::Kick { reason, .. }
+            | Act::Prescale { reason, .. }
+            | Act::Unscale { reason }
+            | Act::ForgetEvent { reason, .. }
+            | Act::Batch { reason, .. },
         ) => *reason = text,
+        (FieldKind::Param { name, .. }, Act::Run { params, .. }) => drop(params.insert(name.clone(), text)),
+        (FieldKind::Factor, Act::Prescale { factor, .. }) => *factor = text,
         _ => {}
     }
 }

@@ -9,7 +9,7 @@ use super::{
     input,
 };
 use crate::tui::{
-    event::{Action, Need},
+    event::Action,
     panes::{self, Danger},
 };
 
@@ -62,8 +62,13 @@ impl State {
             Typed::Run(Command::Help) => self.popup = Some(Popup::new(Kind::Help)),
             Typed::Run(Command::Go(pane, filter)) => {
                 self.go(pane);
-                if let Some(text) = filter {
-                    self.view_mut().filter.text = text;
+                match (filter, self.pane().looks_up()) {
+                    (None, _) => {}
+                    (Some(word), Some(what)) => {
+                        self.store.look_up(what, &word);
+                        self.pane().needs().iter().for_each(|need| self.polls.expire(*need));
+                    }
+                    (Some(text), None) => self.view_mut().filter.text = text,
                 }
             }
         }
@@ -93,6 +98,7 @@ impl State {
                 self.popup = None;
                 return self.in_pane(key);
             }
+            KeyCode::Char('r') if self.may_act() => self.ask_run(),
             KeyCode::Char('?') if self.popup.as_ref().is_some_and(|popup| popup.kind == Kind::Help) => {
                 self.popup = None;
             }
@@ -194,6 +200,18 @@ impl State {
         }
     }
 
+    /// Asks before the runbook that is read is run.
+    fn ask_run(&mut self) {
+        let Some(Kind::Runbook(named)) = self.popup.as_ref().map(|popup| &popup.kind) else { return };
+        match panes::ask_run(named) {
+            Ok(ask) => {
+                self.popup = None;
+                self.mode = Mode::Ask(Box::new(ask));
+            }
+            Err(why) => self.complain(why),
+        }
+    }
+
     /// The key of the row that is chosen, if it is there.
     pub(crate) fn chosen(&self) -> Option<String> {
         self.rows().get(self.view().index).map(|row| row.key.clone())
@@ -217,6 +235,9 @@ impl State {
 
     fn enter(&mut self) {
         let Some(key) = self.chosen() else { return };
+        if self.pane().enter_opens_runbook() {
+            return self.runbook();
+        }
         let target = self.pane().leads_to(&key).and_then(|(name, filter)| Some((panes::find(name)?, filter)));
         match target {
             None => self.popup = Some(Popup::new(Kind::Describe(key))),
@@ -238,9 +259,7 @@ impl State {
     /// Opens the runbook that the chosen row names.
     fn runbook(&mut self) {
         let named = self.chosen().and_then(|key| self.pane().runbook(&self.store, &key));
-        if let Some((id, command)) = named {
-            self.popup = Some(Popup::new(Kind::Runbook { id, command }));
-        }
+        self.popup = named.map(|named| Popup::new(Kind::Runbook(named)));
     }
 
     fn events(&mut self) {
@@ -250,11 +269,7 @@ impl State {
         let Some(key) = self.chosen() else { return };
         match self.pane().operation(&self.store, &key) {
             None => self.complain(format!("{key} has no operation")),
-            Some(id) => {
-                self.store.events = Default::default();
-                self.polls.expire(Need::Events);
-                self.popup = Some(Popup::new(Kind::Events(id)));
-            }
+            Some(id) => self.show_events(id),
         }
     }
 }

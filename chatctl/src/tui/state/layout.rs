@@ -5,7 +5,9 @@ use ratatui::layout::Rect;
 use crate::tui::panes::{ALL, Column};
 
 /// Below this a pane's name is short.
-const NAMES_FROM: u16 = 96;
+const NAMES_FROM: u16 = 160;
+/// Panes that a digit leads to.
+const DIGITS: usize = 9;
 /// Between two columns.
 const GAP: u16 = 2;
 /// Where the lights begin in the overview: below the figures and their title.
@@ -49,16 +51,38 @@ impl Areas {
     }
 }
 
-/// The names of the panes, each with its place.
-pub(crate) fn tabs(width: u16) -> Vec<(String, u16)> {
+/// The name of a pane at the top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tab {
+    /// Which pane.
+    pub(crate) pane: usize,
+    /// Its digit, if it has one, and its name.
+    pub(crate) text: String,
+    /// Where it begins.
+    pub(crate) x: u16,
+}
+
+/// The names of the panes that have room, the one in front among them.
+pub(crate) fn tabs(width: u16, at: usize) -> Vec<Tab> {
+    let gap = if width < NAMES_FROM { 1 } else { 3 };
+    let names: Vec<String> = (0..ALL.len())
+        .map(|pane| {
+            let name = if width < NAMES_FROM { tab_name(pane) } else { ALL[pane].name() };
+            if pane < DIGITS { format!("{} {name}", pane + 1) } else { name.to_owned() }
+        })
+        .collect();
+    let length = |pane: usize| u16::try_from(names[pane].chars().count()).unwrap_or(u16::MAX);
+    // As few as need be are left out at the left.
+    let end = |first: usize| (first..=at).fold(1_u16, |x, pane| x.saturating_add(length(pane)).saturating_add(gap));
+    let first = (0..at).find(|first| end(*first).saturating_sub(gap) < width).unwrap_or(at);
     let mut x: u16 = 1;
     let mut all = Vec::new();
-    for (index, pane) in ALL.iter().enumerate() {
-        let name = if width < NAMES_FROM { tab_name(index) } else { pane.name() };
-        let text = format!("{} {name}", index + 1);
-        let length = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
-        all.push((text, x));
-        x = x.saturating_add(length).saturating_add(if width < NAMES_FROM { 1 } else { 3 });
+    for (pane, text) in names.iter().enumerate().skip(first) {
+        all.push(Tab { pane, text: text.clone(), x });
+        x = x.saturating_add(length(pane)).saturating_add(gap);
+        if x >= width {
+            break;
+        }
     }
     all
 }

@@ -20,10 +20,10 @@ use protocol::admin::Role;
 pub(crate) use self::{
     ask::{Ask, FieldKind},
     command::CommandLine,
-    layout::{Areas, LIGHTS_AT, place, tabs},
+    layout::{Areas, LIGHTS_AT, Tab, place, tabs},
     link::{Link, Lost},
     popup::{Kind, Popup},
-    store::{Store, figure, load_percent, load_tone},
+    store::{Lookup, Store, figure, load_percent, load_tone},
     view::View,
 };
 use self::{history::History, poll::Polls};
@@ -130,6 +130,7 @@ impl State {
             Event::Loaded(data) => self.on_loaded(data),
             Event::Failed(need, failure) => self.on_failed(need, failure),
             Event::Done(result) => self.on_done(result),
+            Event::Started(operation) => self.on_started(operation),
         };
         self.settle();
         self.is_dirty = true;
@@ -214,7 +215,7 @@ impl State {
 
     /// True when `l` means something here.
     pub(crate) fn has_events(&self) -> bool {
-        matches!(self.pane().name(), "operations" | "gateways")
+        matches!(self.pane().name(), "operations" | "gateways" | "runbooks" | "capacity")
     }
 
     fn on_tick(&mut self, now_ms: u64) {
@@ -291,6 +292,25 @@ impl State {
             Err(why) => self.say(why, Tone::Bad),
         }
         Vec::new()
+    }
+
+    /// What was begun is watched where operations are.
+    fn on_started(&mut self, operation: String) -> Vec<Action> {
+        self.polls.expire(Need::Operations);
+        self.say(format!("{operation} has begun"), Tone::Good);
+        if let Some(pane) = panes::find("operations") {
+            self.go(pane);
+            self.view_mut().filter.text.clear();
+            self.view_mut().key = Some(operation.clone());
+            self.show_events(operation);
+        }
+        Vec::new()
+    }
+
+    fn show_events(&mut self, operation: String) {
+        self.store.events = Default::default();
+        self.polls.expire(Need::Events);
+        self.popup = Some(Popup::new(Kind::Events(operation)));
     }
 
     /// Says something that stays a while.

@@ -2,7 +2,7 @@
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-use super::{LIGHTS_AT, Mode, State, place, tabs};
+use super::{LIGHTS_AT, Mode, State, Tab, place, tabs};
 use crate::tui::event::Action;
 
 /// Rows that the wheel moves.
@@ -34,9 +34,9 @@ impl State {
         let areas = self.areas();
         let at = (x, y).into();
         if areas.tabs.contains(at) {
-            let hit = |(text, from): &(String, u16)| x >= *from && usize::from(x - from) < text.chars().count();
-            if let Some(pane) = tabs(self.size.0).iter().position(hit) {
-                self.go(pane);
+            let hit = |tab: &Tab| x >= tab.x && usize::from(x - tab.x) < tab.text.chars().count();
+            if let Some(tab) = tabs(self.size.0, self.at).into_iter().find(hit) {
+                self.go(tab.pane);
             }
         } else if areas.heads.contains(at) {
             let pane = self.pane();

@@ -70,8 +70,10 @@ impl State {
             let meta = self.store.meta(need);
             let is_settled = need == Need::WhoAmI && meta.at_ms.is_some();
             let every = if meta.is_unserved || is_settled { RARELY_MS } else { EVERY_MS };
-            if self.polls.is_due(need, now, every) {
-                actions.extend(self.polls.ask(Load::Plain(need), now));
+            if self.polls.is_due(need, now, every)
+                && let Some(load) = self.load_of(need)
+            {
+                actions.extend(self.polls.ask(load, now));
             }
         }
         if let Some(id) = self.events_wanted()
@@ -82,6 +84,18 @@ impl State {
             actions.extend(self.polls.ask(Load::Events(id, after), now));
         }
         actions
+    }
+
+    /// How something is loaded. `None` while nothing of its kind is looked up.
+    fn load_of(&self, need: Need) -> Option<Load> {
+        let looked_up = &self.store.looked_up;
+        let named = |word: &String| (!word.is_empty()).then(|| word.clone());
+        match need {
+            Need::Sessions => named(&looked_up.user).map(Load::Sessions),
+            Need::Conversation => named(&looked_up.conversation).map(Load::Conversation),
+            Need::Capacity => Some(Load::Capacity(named(&looked_up.factor).unwrap_or_else(|| "1".to_owned()))),
+            _ => Some(Load::Plain(need)),
+        }
     }
 
     /// The operation whose events are looked at, while more of them may come.

@@ -9,7 +9,7 @@ use crate::{
     runbook,
     tui::{
         event::Need,
-        panes::{ALL, Danger, clean},
+        panes::{ALL, Danger, NamedRunbook, clean},
     },
 };
 
@@ -29,13 +29,8 @@ pub(crate) enum Kind {
     Yaml(String),
     /// The events of an operation.
     Events(String),
-    /// A runbook, as people read it, and the command that runs it.
-    Runbook {
-        /// Its id.
-        id: String,
-        /// The command.
-        command: String,
-    },
+    /// A runbook, as people read it, and how it is run.
+    Runbook(NamedRunbook),
 }
 
 /// What stands above a pane.
@@ -79,7 +74,7 @@ impl Popup {
             Kind::Describe(key) => clean(key),
             Kind::Yaml(key) => format!("{} as YAML", clean(key)),
             Kind::Events(id) => format!("events of {}", clean(id)),
-            Kind::Runbook { id, .. } => format!("runbook {}", clean(id)),
+            Kind::Runbook(named) => format!("runbook {}", clean(&named.id)),
         }
     }
 
@@ -90,9 +85,10 @@ impl Popup {
             Kind::Message(text) => text.lines().map(|line| (String::new(), clean(line), Tone::Plain)).collect(),
             Kind::Describe(key) => describe(state, key),
             Kind::Events(_) => events(state),
-            Kind::Runbook { id, command } => {
-                let text = runbook::find(id).map_or_else(|error| error.to_string(), |found| found.text);
-                let run = format!("run it: {}", clean(command));
+            Kind::Runbook(named) => {
+                let text = runbook::find(&named.id).map_or_else(|error| error.to_string(), |found| found.text);
+                let key = if state.may_act() { "r, or " } else { "" };
+                let run = format!("run it: {key}{}", clean(&named.command()));
                 let text = [run.as_str(), ""].into_iter().chain(text.lines());
                 return text.flat_map(|line| wrap(line, width)).map(TextLine::plain).collect();
             }
@@ -162,10 +158,18 @@ fn help(state: &State) -> Vec<Said> {
         said.push((String::new(), format!("you may look, not change: {}", state.why_not()), Tone::Dim));
     }
     let mut say = |key: &str, what: &str| said.push((key.to_owned(), what.to_owned(), Tone::Plain));
-    say(&format!("1-{}", ALL.len()), "go to a pane");
-    say(":", "command: the name of a pane, with a filter after it; tab completes");
+    say(&format!("1-{}", ALL.len().min(9)), "go to a pane; tab to the next");
+    match pane.looks_up() {
+        Some(what) => say(":", &format!("command: {} {} looks at it; tab completes", pane.name(), what.word())),
+        None => say(":", "command: the name of a pane, with a filter after it; tab completes"),
+    }
     say("/", "filter: rows that hold a text; !text: rows that do not");
-    say("enter", if pane.columns().is_empty() { "incidents of this failure mode" } else { "describe this row" });
+    let enter = match () {
+        () if pane.columns().is_empty() => "incidents of this failure mode",
+        () if pane.enter_opens_runbook() => "read the runbook; r there runs it",
+        () => "describe this row",
+    };
+    say("enter", enter);
     say("esc", "out: closes, then clears the filter, then goes back");
     say("[ ]", "back and forth in the panes you were in");
     say("j k g G", "down, up, top, bottom (also arrows, pgup, pgdn, wheel, click)");
@@ -175,7 +179,7 @@ fn help(state: &State) -> Vec<Said> {
         say("l", "events of the operation");
     }
     if pane.name() == "incidents" {
-        say("o", "open the incident's runbook");
+        say("o", "open the incident's runbook; r there runs it");
     }
     say("q ctrl-c", "quit");
     let letters: Vec<String> = pane

@@ -1,8 +1,11 @@
 //! What was loaded, when, and what was not.
 
-use protocol::admin::{
-    AuditEntry, Breaker, Gateway, Incident, Lag, Node, NodeStatus, Operation, OperationEvent, Override, Overview,
-    WhoAmI,
+use protocol::{
+    admin::{
+        AuditEntry, Breaker, Gateway, Incident, Lag, Node, NodeStatus, Operation, OperationEvent, Override, Overview,
+        PrescalePlan, ScaleEvent, UserSession, WhoAmI,
+    },
+    http::ConversationDetail,
 };
 
 use crate::{
@@ -41,6 +44,39 @@ impl<T> Slot<T> {
     }
 }
 
+/// What is looked up, for what cannot be listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LookedUp {
+    /// A user.
+    pub(crate) user: String,
+    /// A conversation.
+    pub(crate) conversation: String,
+    /// So many times the load of now; empty: the load of now.
+    pub(crate) factor: String,
+}
+
+/// What a pane looks up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// A user.
+    User,
+    /// A conversation.
+    Conversation,
+    /// A multiple of the load of now.
+    Factor,
+}
+
+impl Lookup {
+    /// What is typed after the pane's name.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::User => "USER",
+            Self::Conversation => "CONVERSATION",
+            Self::Factor => "FACTOR",
+        }
+    }
+}
+
 /// All that was loaded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store {
@@ -56,6 +92,12 @@ pub(crate) struct Store {
     pub(crate) incidents: Slot<Vec<Incident>>,
     pub(crate) operations: Slot<Vec<Operation>>,
     pub(crate) audit: Slot<Vec<AuditEntry>>,
+    pub(crate) capacity: Slot<PrescalePlan>,
+    pub(crate) scale_events: Slot<Vec<ScaleEvent>>,
+    pub(crate) sessions: Slot<Vec<UserSession>>,
+    pub(crate) conversation: Slot<ConversationDetail>,
+    /// What the panes that look one thing up look at: the words after their names.
+    pub(crate) looked_up: LookedUp,
     /// Events of the operation that is looked at.
     pub(crate) events: Slot<Vec<OperationEvent>>,
     /// Only how it stands: what came is in the question.
@@ -63,6 +105,16 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Looks at another one: what was loaded of the last is of no use.
+    pub(super) fn look_up(&mut self, what: Lookup, word: &str) {
+        let word = word.to_owned();
+        match what {
+            Lookup::User => (self.looked_up.user, self.sessions) = (word, Slot::default()),
+            Lookup::Conversation => (self.looked_up.conversation, self.conversation) = (word, Slot::default()),
+            Lookup::Factor => (self.looked_up.factor, self.capacity) = (word, Slot::default()),
+        }
+    }
+
     /// Takes in what came.
     pub(super) fn put(&mut self, data: Data) {
         let now = self.now_ms;
@@ -77,6 +129,13 @@ impl Store {
             Data::Incidents(it) => self.incidents.put(it, now),
             Data::Operations(it) => self.operations.put(it, now),
             Data::Audit(it) => self.audit.put(it, now),
+            Data::Capacity(it) => self.capacity.put(*it, now),
+            Data::ScaleEvents(it) => self.scale_events.put(it, now),
+            // Another one is looked at by now.
+            Data::Sessions(user, it) if user == self.looked_up.user => self.sessions.put(it, now),
+            Data::Sessions(..) => {}
+            Data::Conversation(it) if it.id == self.looked_up.conversation => self.conversation.put(*it, now),
+            Data::Conversation(_) => {}
             Data::Events(_, new) => {
                 let mut all = self.events.value.take().unwrap_or_default();
                 let last = all.last().map_or(0, |event| event.sequence);
@@ -109,6 +168,10 @@ impl Store {
             Need::Incidents => &self.incidents.meta,
             Need::Operations => &self.operations.meta,
             Need::Audit => &self.audit.meta,
+            Need::Capacity => &self.capacity.meta,
+            Need::ScaleEvents => &self.scale_events.meta,
+            Need::Sessions => &self.sessions.meta,
+            Need::Conversation => &self.conversation.meta,
             Need::Events => &self.events.meta,
             Need::Preview => &self.preview.meta,
         }
@@ -126,6 +189,10 @@ impl Store {
             Need::Incidents => &mut self.incidents.meta,
             Need::Operations => &mut self.operations.meta,
             Need::Audit => &mut self.audit.meta,
+            Need::Capacity => &mut self.capacity.meta,
+            Need::ScaleEvents => &mut self.scale_events.meta,
+            Need::Sessions => &mut self.sessions.meta,
+            Need::Conversation => &mut self.conversation.meta,
             Need::Events => &mut self.events.meta,
             Need::Preview => &mut self.preview.meta,
         }

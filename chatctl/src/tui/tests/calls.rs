@@ -9,27 +9,26 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
-    api::Api,
     context::Context,
     tui::{
         event::{Act, Data, Event, Failure, Load, Need},
-        perform,
+        perform::{self, Fleet},
     },
 };
 
 /// A control plane that serves these routes.
-async fn api(routes: Router) -> Api {
+async fn api(routes: Router) -> Fleet {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    Api::new(&Context { control_plane: url, ..Context::default() }).unwrap()
+    Fleet::new("test", Context { control_plane: url, ..Context::default() }).unwrap()
 }
 
 fn problem(code: &str, message: &str) -> Json<Value> {
     Json(json!({ "error": { "code": code, "message": message, "hint": "try this", "override_flag": "--force" } }))
 }
 
-async fn failed(api: &Api, load: Load) -> Failure {
+async fn failed(api: &Fleet, load: Load) -> Failure {
     match perform::load(api, load).await {
         Event::Failed(_, failure) => failure,
         other => panic!("{other:?}"),
@@ -58,7 +57,10 @@ async fn what_is_not_served_is_told_from_what_is_refused_and_what_is_lost() {
     // A gateway that is gone says nothing about what is served.
     assert!(matches!(failed(&api, Load::Preview("gw-1".into())).await, Failure::Refused(_)));
     let nobody = Context { control_plane: "http://127.0.0.1:1".into(), ..Context::default() };
-    assert!(matches!(failed(&Api::new(&nobody).unwrap(), Load::Plain(Need::WhoAmI)).await, Failure::Lost(_)));
+    assert!(matches!(
+        failed(&Fleet::new("nobody", nobody).unwrap(), Load::Plain(Need::WhoAmI)).await,
+        Failure::Lost(_)
+    ));
 }
 
 #[tokio::test]

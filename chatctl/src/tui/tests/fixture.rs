@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::admin::*;
+use protocol::{admin::*, http::ConversationDetail};
 use serde_json::Value;
 
 use crate::tui::{
@@ -16,6 +16,8 @@ pub(super) const NOW: u64 = 1_795_608_000_000;
 /// A state with everything loaded.
 pub(super) fn loaded(role: Role, pane: usize, size: (u16, u16)) -> State {
     let mut state = empty(pane, size);
+    state.store.looked_up.user = "mia".into();
+    state.store.looked_up.conversation = "team".into();
     // What comes was asked for.
     let _ = state.on(Event::Tick(NOW));
     for data in everything(role) {
@@ -48,6 +50,10 @@ pub(super) fn everything(role: Role) -> Vec<Data> {
         Data::Incidents(incidents()),
         Data::Operations(operations()),
         Data::Audit(audit()),
+        Data::Capacity(Box::new(capacity())),
+        Data::ScaleEvents(scale_events()),
+        Data::Sessions("mia".into(), sessions()),
+        Data::Conversation(Box::new(conversation())),
     ]
 }
 
@@ -302,6 +308,109 @@ fn operations() -> Vec<Operation> {
         operation(30, Reconcile, "fleet", Succeeded, OperationPhase::Done, rows, None),
         operation(29, Undrain, "gw-2", Failed, OperationPhase::Failed, Progress::default(), Some("gw-2 is lost")),
     ]
+}
+
+fn capacity() -> PrescalePlan {
+    let row = |what: &str, now, needed: u64, lead_ms| PlanRow {
+        what: what.into(),
+        now,
+        needed,
+        add: needed.saturating_sub(now),
+        lead_ms,
+        cost_per_h: 1.5,
+    };
+    let input = |name: &str, value, unit: &str, source: &str| CapacityInput {
+        name: name.into(),
+        value,
+        unit: unit.into(),
+        source: source.into(),
+    };
+    PrescalePlan {
+        factor: 1.0,
+        rows: vec![row("gateways", 4, 4, 30_000), row("workers", 2, 2, 30_000), row("store nodes", 3, 4, 1_800_000)],
+        inputs: vec![
+            input("messages", 1_270.5, "1/s", "measured: peak of the last 15 min"),
+            input("rows of a store node", 20_000.0, "1/s", "assumed: set capacity.* to your own"),
+        ],
+        assumptions: vec!["every figure grows by the same factor".into()],
+        provisioner: "command".into(),
+    }
+}
+
+fn scale_events() -> Vec<ScaleEvent> {
+    let event = |name: &str, state, trouble: Option<&str>| ScaleEvent {
+        name: name.into(),
+        revision: 1,
+        factor: 5.0,
+        scales_ms: NOW + 3_600_000,
+        starts_ms: NOW + 5_400_000,
+        ends_ms: NOW + 9_000_000,
+        state,
+        operation: None,
+        trouble: trouble.map(Into::into),
+        who: "ann".into(),
+        reason: "final".into(),
+    };
+    vec![
+        event("cup", EventState::Planned, None),
+        event("quarter", EventState::Planned, Some("no provisioner is configured: nobody can add nodes")),
+    ]
+}
+
+fn sessions() -> Vec<UserSession> {
+    let session = |gateway: &str, version, registered, heard| UserSession {
+        user: "mia".into(),
+        device: "phone".into(),
+        session_version: version,
+        gateway: gateway.into(),
+        registered,
+        connected: true,
+        heard_ms_ago: Some(heard),
+    };
+    vec![session("gw-2", 1_795_607_990_000, true, 2_100), session("gw-1", 1_795_607_900_000, false, 28_400)]
+}
+
+fn conversation() -> ConversationDetail {
+    let members = vec!["ann".into(), "bob".into(), "mia".into()];
+    ConversationDetail { id: "team".into(), kind: protocol::frames::Kind::Group, members, head: 4_711 }
+}
+
+/// A run of a runbook that waits for a word.
+pub(super) fn waiting_run() -> Operation {
+    let call = Call {
+        command: "chatctl consistency set one --for 10m".into(),
+        method: "POST".into(),
+        path: "/v1/overrides".into(),
+        body: Value::Null,
+        until: None,
+    };
+    let step = Step {
+        id: "lower".into(),
+        title: "Lower consistency".into(),
+        kind: StepKind::Action,
+        calls: vec![call],
+        undo: Vec::new(),
+        timeout_ms: 60_000,
+        confirm: Some("ONE".into()),
+    };
+    let run = StepRun { step, state: StepState::Unconfirmed, began_ms: None, ended_ms: None, result: String::new() };
+    let detail = RunbookDetail {
+        runbook: "write-timeouts".into(),
+        params: BTreeMap::new(),
+        plan_hash: "ab".repeat(32),
+        role: Role::Operator,
+        steps: vec![run],
+    };
+    Operation {
+        id: "op-40".into(),
+        number: 40,
+        kind: OperationKind::Runbook,
+        target: "write-timeouts".into(),
+        phase: OperationPhase::Waiting,
+        detail: serde_json::to_value(detail).unwrap(),
+        drain: None,
+        ..operations().remove(0)
+    }
 }
 
 fn audit() -> Vec<AuditEntry> {

@@ -7,7 +7,7 @@ use super::{ctrl, fixture, keys, press, shown};
 use crate::tui::{
     event::{Action, Data, Event, Load, Need},
     panes,
-    state::{Kind, Mode, State, place},
+    state::{Kind, Mode, State, place, tabs},
 };
 
 fn operator() -> State {
@@ -43,10 +43,14 @@ fn digits_commands_tab_and_history_lead_to_panes() {
     assert_eq!(name(&state), "operations");
     let _ = keys(&mut state, "8]");
     assert_eq!(name(&state), "audit");
-    // A digit without a pane does nothing; escape goes back.
+    // Not every pane has a digit; escape goes back.
     let _ = keys(&mut state, "9");
+    assert_eq!(name(&state), "runbooks");
+    let _ = press(&mut state, KeyCode::Tab);
+    assert_eq!(name(&state), "capacity");
     let _ = press(&mut state, KeyCode::Esc);
-    assert_eq!(name(&state), "operations");
+    let _ = press(&mut state, KeyCode::Esc);
+    assert_eq!(name(&state), "audit");
 }
 
 #[test]
@@ -260,9 +264,36 @@ fn o_opens_the_runbook_of_an_incident_and_nothing_elsewhere() {
     let _ = keys(&mut state, "3o");
     assert_eq!(popup(&state), None);
     let _ = keys(&mut state, "6o");
-    let Some(Kind::Runbook { id, command }) = popup(&state) else { panic!("{:?}", popup(&state)) };
-    assert!(command.starts_with(&format!("chatctl runbook run {id}")), "{command}");
+    let Some(Kind::Runbook(named)) = popup(&state) else { panic!("{:?}", popup(&state)) };
+    assert!(named.command().starts_with(&format!("chatctl runbook run {}", named.id)), "{named:?}");
     let lines = state.popup.as_ref().unwrap().lines(&state, 70);
-    assert!(lines[0].text.starts_with("run it: chatctl runbook run"), "{lines:?}");
+    assert!(lines[0].text.starts_with("run it: r, or chatctl runbook run"), "{lines:?}");
     assert!(lines.iter().any(|line| line.text.contains("How it looks")), "the text itself");
+}
+
+#[test]
+fn a_word_after_a_pane_that_looks_things_up_is_what_it_looks_at() {
+    let mut state = operator();
+    let asked = keys(&mut state, ":sessions zoe\n");
+    assert!(asked.contains(&Action::Load(Load::Sessions("zoe".into()))), "{asked:?}");
+    assert_eq!(shown(&state), [] as [String; 0], "nothing of the user before");
+    let late = Data::Sessions("mia".into(), Vec::new());
+    let _ = state.on(Event::Loaded(late));
+    assert!(state.store.sessions.value.is_none(), "that was about somebody else");
+    let asked = keys(&mut state, ":capacity 5\n");
+    assert!(asked.contains(&Action::Load(Load::Capacity("5".into()))), "{asked:?}");
+    let asked = keys(&mut state, ":conversations ops\n");
+    assert!(asked.contains(&Action::Load(Load::Conversation("ops".into()))), "{asked:?}");
+    assert!(state.view().filter.text.is_empty());
+}
+
+#[test]
+fn the_pane_in_front_is_among_the_names_at_the_top() {
+    for width in [40, 80, 120, 160, 400] {
+        for at in 0..panes::ALL.len() {
+            let tabs = tabs(width, at);
+            let tab = tabs.iter().find(|tab| tab.pane == at).unwrap();
+            assert!(usize::from(tab.x) + tab.text.len() <= usize::from(width), "{width} {at} {tabs:?}");
+        }
+    }
 }

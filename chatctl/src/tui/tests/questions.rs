@@ -162,3 +162,68 @@ fn a_viewer_can_trigger_no_action_with_any_key_in_any_pane() {
         }
     }
 }
+
+#[test]
+fn a_runbook_is_read_then_run_with_its_parameters_and_its_name_typed() {
+    let mut state = at("incidents", Role::Operator);
+    let _ = keys(&mut state, "o");
+    assert!(matches!(state.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Runbook(_))));
+    let _ = keys(&mut state, "r");
+    let Mode::Ask(ask) = &state.mode else { panic!("no question: {:?}", state.word) };
+    assert_eq!(ask.title, "run gateway-crash");
+    let labels: Vec<String> = ask.fields.iter().map(|field| field.label()).collect();
+    assert!(labels[0].starts_with("gateway: "), "{labels:?}");
+    let done = acts(keys(&mut state, "gw-3\n\ngateway-crash\nit crashed\n"));
+    let [Act::Run { runbook, params, reason }] = done.as_slice() else { panic!("{done:?}") };
+    assert_eq!(
+        (runbook.as_str(), params["gateway"].as_str(), reason.as_str()),
+        ("gateway-crash", "gw-3", "it crashed")
+    );
+
+    // Its events are what is seen then.
+    let _ = state.on(Event::Started("op-31".into()));
+    assert_eq!(state.pane().name(), "operations");
+    assert!(matches!(state.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Events(id)) if id == "op-31"));
+
+    let mut state = at("runbooks", Role::Viewer);
+    assert_eq!(acts(keys(&mut state, "r")), []);
+    let _ = keys(&mut state, "\nr");
+    assert_eq!(state.mode, Mode::Browse, "a viewer only reads");
+}
+
+#[test]
+fn a_run_that_waits_gets_its_word_for_this_plan() {
+    let mut state = at("operations", Role::Operator);
+    let _ = state.on(Event::Loaded(Data::Operations(vec![fixture::waiting_run()])));
+    let _ = keys(&mut state, "c");
+    assert_eq!(acts(keys(&mut state, "TWO\n")), [], "another word");
+    let _ = ctrl(&mut state, 'u');
+    let confirm =
+        Act::Confirm { run: "op-40".into(), step: "lower".into(), word: "ONE".into(), plan_hash: "ab".repeat(32) };
+    assert_eq!(acts(keys(&mut state, "ONE\n")), [confirm]);
+    let mut state = at("operations", Role::Operator);
+    let _ = keys(&mut state, "c");
+    assert_eq!(state.mode, Mode::Browse, "a drain waits for no word");
+}
+
+#[test]
+fn what_changes_capacity_sessions_and_conversations_is_asked_first() {
+    let mut state = at("capacity", Role::Operator);
+    let _ = keys(&mut state, "s");
+    assert_eq!(acts(keys(&mut state, "x\nscale\nno\n")), [], "no number");
+    let _ = press(&mut state, KeyCode::Esc);
+    let _ = keys(&mut state, "s");
+    let scaled = Act::Prescale { factor: "3".into(), reason: "cup".into() };
+    assert_eq!(acts(keys(&mut state, "3\nscale\ncup\n")), [scaled]);
+
+    let mut state = at("sessions", Role::Operator);
+    let _ = ctrl(&mut state, 'k');
+    let kicked =
+        Act::Kick { user: "mia".into(), device: "phone".into(), gateway: "gw-2".into(), reason: "twice".into() };
+    assert_eq!(acts(keys(&mut state, "mia\ntwice\n")), [kicked]);
+
+    let mut state = at("conversations", Role::Operator);
+    let _ = keys(&mut state, "b");
+    let batched = Act::Batch { conversation: "team".into(), for_ms: 600_000, reason: "busy".into() };
+    assert_eq!(acts(keys(&mut state, "10m\nbusy\n")), [batched]);
+}
