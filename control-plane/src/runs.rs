@@ -9,9 +9,7 @@ use axum::{
     body::Body,
     http::{Request, header::CONTENT_TYPE},
 };
-use protocol::admin::{
-    Call, Condition, Operation, OperationKind, OperationPhase, OperationState, RunbookDetail, StepState,
-};
+use protocol::admin::{Call, Condition, Operation, OperationKind, OperationState, RunbookDetail, StepState};
 use tokio::{
     task::JoinSet,
     time::{Duration, Instant, sleep, timeout},
@@ -115,19 +113,7 @@ impl Driver {
             return Ok(false);
         };
         match detail.steps[at].state {
-            StepState::Unconfirmed => {
-                if operation.phase != OperationPhase::Waiting {
-                    let word = detail.steps[at].step.confirm.clone().unwrap_or_default();
-                    self.change(
-                        id,
-                        at,
-                        |_| {},
-                        format!("step {} waits for the word {word:?}", detail.steps[at].step.id),
-                    )
-                    .await?;
-                }
-                Ok(false)
-            }
+            StepState::Unconfirmed => Ok(false),
             _ => self.take(&operation, &detail, at).await.map(|()| true),
         }
     }

@@ -53,9 +53,8 @@ impl App {
         let mut operation =
             self.operation_new(actor, OperationKind::Runbook, &request.runbook, &request.reason, value).await?;
         operation.progress.total = detail.steps.len() as u64;
-        operation.progress.done = detail.steps.iter().filter(|step| step.state == StepState::Done).count() as u64;
         let audit = self.audit_done(actor, deed, "", &format!("operation {} plan {}", operation.id, detail.plan_hash));
-        self.operation_save(&mut operation, format!("runbook {} begins", request.runbook), vec![audit]).await?;
+        self.run_save(&mut operation, &detail, format!("runbook {} begins", request.runbook), vec![audit]).await?;
         self.runs.notify_one();
         Ok(operation)
     }
@@ -131,15 +130,21 @@ impl App {
         &self,
         operation: &mut Operation,
         detail: &RunbookDetail,
-        message: String,
+        mut message: String,
         with: Vec<Change>,
     ) -> Result<(), AppError> {
         operation.detail = serde_json::to_value(detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         operation.progress.done = detail.steps.iter().filter(|step| step.state == StepState::Done).count() as u64;
         if operation.state == OperationState::Running {
-            let waits = detail.steps.iter().find(|step| step.state != StepState::Done);
-            let waits = waits.is_some_and(|step| step.state == StepState::Unconfirmed);
-            operation.phase = if waits { OperationPhase::Waiting } else { OperationPhase::Working };
+            let next = detail.steps.iter().find(|step| step.state != StepState::Done);
+            operation.phase = match next.filter(|step| step.state == StepState::Unconfirmed) {
+                None => OperationPhase::Working,
+                Some(StepRun { step, .. }) => {
+                    let word = step.confirm.as_deref().unwrap_or_default();
+                    message.push_str(&format!("; step {} waits for somebody to type {word}", step.id));
+                    OperationPhase::Waiting
+                }
+            };
         }
         self.operation_save(operation, message, with).await
     }

@@ -99,6 +99,11 @@ impl State {
                 return self.in_pane(key);
             }
             KeyCode::Char('r') if self.may_act() => self.ask_run(),
+            // The word that the run whose events these are waits for.
+            KeyCode::Char('c') if self.pane().name() == "operations" => {
+                self.popup = None;
+                return self.in_pane(key);
+            }
             KeyCode::Char('?') if self.popup.as_ref().is_some_and(|popup| popup.kind == Kind::Help) => {
                 self.popup = None;
             }
