@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use backends::stream::Duplex;
-use protocol::node::{ControlFrame, NodeFrame, Refused, Register, control_frame, node_frame};
+use protocol::{
+    identity::{Identity, ProgramRole},
+    node::{ControlFrame, NodeFrame, Refused, Register, Role, control_frame, node_frame},
+};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +32,10 @@ pub(crate) async fn serve(app: Arc<App>, mut stream: NodeStream, stop: Cancellat
             _ => return refuse(&stream, "the first frame must be a register".to_owned()).await,
         },
     };
+    if let Some(why) = stream.peer.as_ref().and_then(|peer| impostor(peer, &register)) {
+        tracing::warn!(node = %register.node, %why, "node refused");
+        return refuse(&stream, why).await;
+    }
     match app.node_register(&register).await {
         Err(reason) => {
             tracing::warn!(node = %register.node, %reason, "node refused");
@@ -47,6 +54,18 @@ pub(crate) async fn serve(app: Arc<App>, mut stream: NodeStream, stop: Cancellat
             tracing::info!(node = %register.node, why, "node stream ended");
         }
     }
+}
+
+/// Why a program may not register as this node: its certificate says that it is another one.
+fn impostor(peer: &Identity, register: &Register) -> Option<String> {
+    let role = match register.role() {
+        Role::Gateway => ProgramRole::Gateway,
+        Role::Worker => ProgramRole::Worker,
+        // Refused as what it is.
+        Role::Unspecified => return None,
+    };
+    let says = Identity { role, name: register.node.clone() };
+    (*peer != says).then(|| format!("its certificate is that of {peer}, and it registers as {says}"))
 }
 
 /// Sends a node to the replica that leads: it dials again, and another address if it knows one.
@@ -110,4 +129,20 @@ async fn refuse(stream: &NodeStream, reason: String) {
 
 async fn send(stream: &NodeStream, kind: control_frame::Kind) -> bool {
     matches!(timeout(SEND_DEADLINE, stream.tx.send(ControlFrame { kind: Some(kind) })).await, Ok(Ok(())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_what_its_certificate_says() {
+        let register =
+            |node: &str, role: Role| Register { node: node.into(), role: role.into(), ..Register::default() };
+        let peer = Identity { role: ProgramRole::Gateway, name: "gw-1".into() };
+        assert_eq!(impostor(&peer, &register("gw-1", Role::Gateway)), None);
+        let why = impostor(&peer, &register("gw-2", Role::Gateway)).unwrap();
+        assert_eq!(why, "its certificate is that of gateway gw-1, and it registers as gateway gw-2");
+        assert!(impostor(&peer, &register("gw-1", Role::Worker)).is_some());
+    }
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use protocol::identity::Identity;
 use tokio::sync::mpsc;
 
 /// Frames that may wait in one direction of a stream. A full stream makes its sender wait.
@@ -17,13 +18,15 @@ pub struct Duplex<Out, In> {
     pub tx: mpsc::Sender<Out>,
     /// From the other end.
     pub rx: mpsc::Receiver<In>,
+    /// Who the other end is, where its certificate says so: at the listening end of a stream over TLS.
+    pub peer: Option<Identity>,
 }
 
 /// Two ends of a stream within the process.
 pub fn pair<A, B>() -> (Duplex<A, B>, Duplex<B, A>) {
     let (to_b, from_a) = mpsc::channel(STREAM_FRAMES);
     let (to_a, from_b) = mpsc::channel(STREAM_FRAMES);
-    (Duplex { tx: to_b, rx: from_b }, Duplex { tx: to_a, rx: from_a })
+    (Duplex { tx: to_b, rx: from_b, peer: None }, Duplex { tx: to_a, rx: from_a, peer: None })
 }
 
 /// Why a stream could not be opened.

@@ -7,10 +7,12 @@
 //! - [`link`]: the stream between a worker and a gateway.
 //! - [`node`]: the stream between a node and the control plane.
 //! - [`admin`]: bodies of the control plane's HTTP API.
+//! - [`identity`]: who a program is, in its certificate.
 
 pub mod admin;
 pub mod frames;
 pub mod http;
+pub mod identity;
 
 /// Records of the log (`proto/log.proto`).
 pub mod log {

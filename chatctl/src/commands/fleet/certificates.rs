@@ -1,8 +1,9 @@
 //! Certificates for the streams between the programs of a local fleet: a CA of its own, made at the first start.
 
+use protocol::identity::Identity;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SanType,
 };
 use toml::Table;
 
@@ -25,6 +26,8 @@ pub(super) fn make(place: &Place, processes: &mut [Process]) -> Result<(), Comma
     for process in processes {
         let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).map_err(failed)?;
         params.distinguished_name.push(DnType::CommonName, process.name.as_str());
+        let identity = Identity { role: process.role, name: process.name.clone() };
+        params.subject_alt_names.push(SanType::URI(identity.uri().try_into().map_err(failed)?));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &ca).map_err(failed)?;

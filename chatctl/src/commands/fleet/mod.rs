@@ -107,7 +107,7 @@ fn status(plan: &Plan) -> Result<Vec<ProcessStatus>, CommandError> {
         let pid = place.pid(&process.name);
         let state = if pid.is_some() { "running" } else { "down" };
         let (name, log) = (process.name.clone(), place.log(&process.name));
-        ProcessStatus { name, program: process.program, state, pid, log }
+        ProcessStatus { name, program: process.program(), state, pid, log }
     };
     Ok(plan.processes.iter().map(of).collect())
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use protocol::identity::ProgramRole;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -23,8 +24,23 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) name: String,
-    pub(super) program: &'static str,
+    pub(super) role: ProgramRole,
     pub(super) settings: Table,
+}
+
+impl Process {
+    /// The program that it is.
+    pub(super) const fn program(&self) -> &'static str {
+        program(self.role)
+    }
+}
+
+const fn program(role: ProgramRole) -> &'static str {
+    match role {
+        ProgramRole::ControlPlane => "chat-control-plane",
+        ProgramRole::Worker => "chat-worker",
+        ProgramRole::Gateway => "chat-gateway",
+    }
 }
 
 /// The file. What it does not know it passes on: each program checks its own settings.
@@ -61,19 +77,19 @@ impl Plan {
         let nodes = text(&file.control_plane, &["nodes", "listen"]).unwrap_or(NODES).to_owned();
         let mut processes = vec![Process {
             name: "control-plane".to_owned(),
-            program: "chat-control-plane",
+            role: ProgramRole::ControlPlane,
             settings: file.control_plane,
         }];
         let mut gateways = Vec::new();
-        let workers = file.workers.into_iter().map(|table| (table, "chat-worker"));
-        for (mut own, program) in workers.chain(file.gateways.into_iter().map(|table| (table, "chat-gateway"))) {
+        let workers = file.workers.into_iter().map(|table| (table, ProgramRole::Worker));
+        for (mut own, role) in workers.chain(file.gateways.into_iter().map(|table| (table, ProgramRole::Gateway))) {
             let id = own.remove("id").and_then(|id| id.as_str().map(str::to_owned));
-            let name = id.ok_or_else(|| format!("each {program} needs an id"))?;
+            let name = id.ok_or_else(|| format!("each {} needs an id", program(role)))?;
             domain::NodeId::parse(&name).map_err(|error| format!("id {name:?}: {error}"))?;
             if processes.iter().any(|process| process.name == name) {
                 return Err(format!("two programs are named {name:?}"));
             }
-            if program == "chat-gateway" {
+            if role == ProgramRole::Gateway {
                 let listen = text(&own, &["listen"]).ok_or_else(|| format!("gateway {name} needs listen"))?;
                 gateways.push((name.clone(), listen.to_owned()));
             }
@@ -82,7 +98,7 @@ impl Plan {
             settings.insert("control_plane".to_owned(), Value::String(nodes.clone()));
             put(&mut settings, "node", "id", &name);
             settings.entry("fleet").or_insert_with(|| Value::String(file.name.clone()));
-            processes.push(Process { name, program, settings });
+            processes.push(Process { name, role, settings });
         }
         if gateways.is_empty() {
             return Err("a fleet needs at least one gateway".to_owned());
@@ -147,7 +163,7 @@ mod tests {
     #[test]
     fn each_program_gets_what_is_its_own() {
         let plan = plan(FILE).unwrap();
-        let named: Vec<_> = plan.processes.iter().map(|one| (one.name.as_str(), one.program)).collect();
+        let named: Vec<_> = plan.processes.iter().map(|one| (one.name.as_str(), one.program())).collect();
         let programs = [("control-plane", "chat-control-plane"), ("worker-1", "chat-worker"), ("gw-1", "chat-gateway")];
         assert_eq!(named, programs);
         assert_eq!(plan.gateways, [("gw-1".to_owned(), "127.0.0.1:3".to_owned())]);

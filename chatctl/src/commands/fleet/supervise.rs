@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use protocol::admin::NodeStatus;
+use protocol::{admin::NodeStatus, identity::ProgramRole};
 use serde_json::json;
 use tokio::{
     process::Command,
@@ -73,7 +73,7 @@ async fn run(
     let context = settle(plan, &place)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     for process in &plan.processes {
-        let program = program(process.program)?;
+        let program = program(process.program())?;
         let config = place.write(&format!("{}.toml", process.name), &process.settings.to_string())?;
         tasks.spawn(keep(process.name.clone(), program, config, place.clone(), stop.clone()));
     }
@@ -98,14 +98,14 @@ fn settle(plan: &mut Plan, place: &Place) -> Result<Context, CommandError> {
     let path = |path: &Path| toml::Value::String(path.display().to_string());
     for process in &mut plan.processes {
         let settings = &mut process.settings;
-        match process.program {
-            "chat-control-plane" => {
+        match process.role {
+            ProgramRole::ControlPlane => {
                 settings.insert("admin_token_file".to_owned(), path(&admin));
                 settings.insert("data_dir".to_owned(), path(&place.path("control-plane")));
             }
-            program => {
+            role => {
                 put(settings, "node", "state_dir", &place.path("").display().to_string());
-                if program == "chat-gateway" {
+                if role == ProgramRole::Gateway {
                     put(settings, "jwt", "secret_file", &jwt.display().to_string());
                 }
             }
@@ -191,7 +191,7 @@ async fn in_the_way(plan: &Plan, context: &Context) -> Option<String> {
         Ok(nodes) => nodes,
         Err(error) => return Some(error.to_string()),
     };
-    for process in plan.processes.iter().filter(|process| process.program != "chat-control-plane") {
+    for process in plan.processes.iter().filter(|process| process.role != ProgramRole::ControlPlane) {
         match nodes.iter().find(|node| node.id == process.name) {
             Some(node) if node.status == NodeStatus::Live && node.trouble.is_empty() => {}
             Some(node) if !node.trouble.is_empty() => return Some(format!("{}: {}", process.name, node.trouble)),

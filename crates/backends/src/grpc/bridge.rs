@@ -58,7 +58,7 @@ pub(super) fn bridge<Out, In>() -> (Duplex<Out, In>, Outbound<Out>, Inbound<Out,
     let (tx, out) = mpsc::channel(STREAM_FRAMES);
     let (frames, rx) = mpsc::channel(STREAM_FRAMES);
     let queue = Arc::new(Mutex::new(Queue { frames: out, waker: None }));
-    (Duplex { tx, rx }, Outbound(queue.clone()), Inbound { frames, queue })
+    (Duplex { tx, rx, peer: None }, Outbound(queue.clone()), Inbound { frames, queue })
 }
 
 impl<Out> Outbound<Out> {

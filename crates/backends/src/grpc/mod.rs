@@ -11,6 +11,7 @@
 
 mod bridge;
 mod dial;
+mod identity;
 mod serve;
 mod socket;
 mod tls;

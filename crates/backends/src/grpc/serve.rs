@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use async_trait::async_trait;
 use protocol::{
+    identity::ProgramRole,
     link::{
         GatewayFrame, WorkerFrame,
         link_server::{Link, LinkServer},
@@ -29,7 +30,7 @@ use tonic::{
 use super::{
     FRAME_BYTES_MAX, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, WINDOW_BYTES,
     bridge::{Answer, bridge},
-    socket,
+    identity, socket,
     tls::{Tls, TlsError},
 };
 use crate::stream::Duplex;
@@ -151,12 +152,14 @@ impl<Out: Send + 'static, In: Send + 'static> Accept<Out, In> {
         (Self { streams, tasks: TaskTracker::new(), stop: stop.child_token() }, taken)
     }
 
-    fn take(&self, request: Request<Streaming<In>>) -> Result<Response<Answer<Out>>, Status> {
+    fn take(&self, request: Request<Streaming<In>>, allowed: &[ProgramRole]) -> Result<Response<Answer<Out>>, Status> {
+        let peer = identity::peer(&request, allowed)?;
         let place = self.streams.try_reserve().map_err(|error| match error {
             mpsc::error::TrySendError::Full(()) => Status::resource_exhausted("the listener is busy"),
             mpsc::error::TrySendError::Closed(()) => Status::unavailable("the listener is gone"),
         })?;
-        let (end, outbound, inbound) = bridge();
+        let (mut end, outbound, inbound) = bridge();
+        end.peer = peer;
         self.tasks.spawn(inbound.run(request.into_inner(), "a dialler", self.stop.clone()));
         place.send(end);
         Ok(Response::new(Answer(outbound)))
@@ -168,7 +171,7 @@ impl Link for Accept<GatewayFrame, WorkerFrame> {
     type OpenStream = Answer<GatewayFrame>;
 
     async fn open(&self, request: Request<Streaming<WorkerFrame>>) -> Result<Response<Self::OpenStream>, Status> {
-        self.take(request)
+        self.take(request, &[ProgramRole::Worker])
     }
 }
 
@@ -177,6 +180,6 @@ impl Nodes for Accept<ControlFrame, NodeFrame> {
     type OpenStream = Answer<ControlFrame>;
 
     async fn open(&self, request: Request<Streaming<NodeFrame>>) -> Result<Response<Self::OpenStream>, Status> {
-        self.take(request)
+        self.take(request, &[ProgramRole::Gateway, ProgramRole::Worker])
     }
 }

@@ -1,8 +1,11 @@
 //! Mutual TLS: who has no certificate of the CA neither serves nor dials.
 
 use chatfleet_backends::grpc::{GrpcDial, Tls, listen_links};
-use protocol::link::{WorkerFrame, link_client::LinkClient};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use protocol::{
+    identity::{Identity, ProgramRole},
+    link::{WorkerFrame, link_client::LinkClient},
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
@@ -21,10 +24,19 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// What a program of this name or address has, that believes this authority.
+    /// What a worker of this name or address has, that believes this authority.
     fn program(&self, name: &str) -> Tls {
+        self.identified(name, Some(ProgramRole::Worker))
+    }
+
+    fn identified(&self, name: &str, role: Option<ProgramRole>) -> Tls {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        if let Some(role) = role {
+            let uri = Identity { role, name: name.to_owned() }.uri();
+            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+        }
+        let certificate = params.signed_by(&key, &self.0).unwrap();
         Tls {
             ca: self.0.pem().into_bytes(),
             certificate: certificate.pem().into_bytes(),
@@ -73,6 +85,28 @@ async fn strangers_are_refused() {
         assert!(opened.is_err(), "it has no certificate, and it may dial");
     }
     assert!(wire.streams.try_recv().is_err(), "a stranger's stream came through");
+}
+
+/// A certificate of the fleet's CA is not enough: it must be a worker's.
+#[tokio::test]
+async fn only_a_worker_opens_a_stream_to_a_gateway_and_its_name_is_known() {
+    let authority = Authority::new();
+    let server = authority.identified("127.0.0.1", Some(ProgramRole::Gateway));
+    let dial = GrpcDial::tls(&authority.program("worker-1"), None).unwrap();
+    let Listener { mut wire, .. } = listener(dial, Some(&server)).await;
+    let (_near, far) = wire.open().await;
+    assert_eq!(far.peer, Some(Identity { role: ProgramRole::Worker, name: "worker-1".to_owned() }));
+    let others = [
+        (None, "does not say whose it is: it needs the URI spiffe://chatfleet/worker/NAME"),
+        (Some(ProgramRole::Gateway), "gateway other may not call here: worker may"),
+    ];
+    for (role, why) in others {
+        let dial = GrpcDial::tls(&authority.identified("other", role), None).unwrap();
+        let dialled = soon(chatfleet_backends::stream::Dial::<WorkerFrame, _>::dial(&dial, &wire.address)).await;
+        let error = dialled.expect_err("it may dial").to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    assert!(wire.streams.try_recv().is_err());
 }
 
 fn nothing_to_say() -> impl futures_util::Stream<Item = WorkerFrame> {
