@@ -19,15 +19,13 @@ use protocol::admin::{
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{context::Context, error::CommandError, sse::SseReader};
+use crate::{context::Context, error::CommandError, http_client::client, sse::SseReader};
 
 /// In place of the URL of a replica.
 const NOWHERE: &str = "http://control-plane";
 const WHAT: &str = "control plane";
 /// A call that takes longer has failed. The server gives up after 15 s.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
-/// A connection that takes longer has failed.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// When no event came for this long, those that have happened are read.
 const EVENTS_QUIET: Duration = Duration::from_millis(250);
 
@@ -42,17 +40,16 @@ pub struct Api {
     token: Option<String>,
 }
 
-pub(crate) fn client() -> Result<Client, CommandError> {
-    let builder =
-        Client::builder().connect_timeout(CONNECT_DEADLINE).user_agent(concat!("chatctl/", env!("CARGO_PKG_VERSION")));
-    builder.build().map_err(|_| CommandError::failed("cannot make an HTTP client"))
-}
-
 impl Api {
     /// The control plane of a context.
     pub fn new(context: &Context) -> Result<Self, CommandError> {
         let urls = context.control_plane.split(',').map(|url| url.trim().trim_end_matches('/').to_owned()).collect();
-        Ok(Self { client: client()?, urls, at: Arc::default(), token: context.admin_token.clone() })
+        Ok(Self { client: client(context)?, urls, at: Arc::default(), token: context.admin_token.clone() })
+    }
+
+    /// The client that it calls with.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The replica that is asked first.

@@ -28,6 +28,9 @@ pub struct Context {
     /// Token with role `service` for the gateways. Signed with `jwt` when missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_token: Option<String>,
+    /// PEM file with the CA that signed the fleet's certificates; none: whoever this machine believes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
     /// Questions say so, in red.
     #[serde(default)]
     pub production: bool,
@@ -44,6 +47,14 @@ pub struct Jwt {
     pub alg: String,
     /// The shared secret.
     pub secret: String,
+}
+
+impl Context {
+    /// True when something of the fleet is called over TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        let planes = self.control_plane.split(',').map(str::trim);
+        planes.chain(self.gateways.iter().map(String::as_str)).any(|url| url.starts_with("https:"))
+    }
 }
 
 impl fmt::Debug for Context {

@@ -75,6 +75,12 @@ impl CommandError {
 
     /// A call that did not come through.
     pub(crate) fn from_transport(what: &str, url: &str, error: &reqwest::Error) -> Self {
+        let causes = causes(error);
+        if error.is_connect() && causes.iter().any(|cause| cause.contains("certificate")) {
+            let why = causes.last().map(String::as_str).unwrap_or_default();
+            return Self::new(Kind::Unreachable, format!("the {what} at {url} is not believed: {why}"))
+                .hint("name the CA that signed its certificate: chatctl context set NAME --ca FILE");
+        }
         if error.is_connect() {
             return Self::new(Kind::Unreachable, format!("cannot reach the {what} at {url}"))
                 .hint("is the fleet running? start one with `chatctl dev`");
@@ -83,14 +89,14 @@ impl CommandError {
             return Self::new(Kind::TimedOut, format!("the {what} at {url} did not answer in time"));
         }
         // Without the URL: a query may hold what is nobody's business.
-        let mut reason = String::new();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            reason = format!(": {cause}");
-            source = cause.source();
-        }
+        let reason = causes.last().map(|cause| format!(": {cause}")).unwrap_or_default();
         Self::failed(format!("the call to the {what} at {url} broke{reason}"))
     }
+}
+
+/// What is behind an error, the deepest last.
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect()
 }
 
 impl From<Problem> for CommandError {

@@ -7,10 +7,11 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{client, segment},
+    api::segment,
     commands::token::sign_service,
     context::Context,
     error::{CommandError, Kind},
+    http_client::client,
 };
 
 const WHAT: &str = "gateway";
@@ -50,7 +51,7 @@ impl GatewayApi {
             None => sign_service(context, Duration::from_secs(300))?,
         };
         let urls = context.gateways.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
-        Ok(Self { client: client()?, urls, token })
+        Ok(Self { client: client(context)?, urls, token })
     }
 
     /// Finds out whether any gateway can be reached at all, whatever it says.

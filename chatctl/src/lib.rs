@@ -16,6 +16,7 @@ pub mod context;
 mod duration;
 pub mod error;
 pub mod gateway_api;
+mod http_client;
 mod logging;
 pub mod output;
 mod runbook;

@@ -13,6 +13,8 @@ pub(crate) fn init(quietest: Quietest, verbose: u8, has_color: bool) {
         (Quietest::Warn, 2) | (Quietest::Error, 3) => "debug",
         _ => "trace",
     };
+    // What a certificate is refused for is said by the call that met it.
+    let level = format!("{level},rustls_platform_verifier=off");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // A second subscriber (tests in one process) is no reason to fail.
     let _ = tracing_subscriber::fmt()

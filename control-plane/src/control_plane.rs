@@ -1,7 +1,8 @@
 //! Starts, serves and stops a control plane. It owns every task it spawns and joins them all at shutdown.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
+use axum::serve::Listener;
 use backends::{Clock, stream::Duplex};
 use domain::StoreScaling;
 use protocol::{
@@ -20,7 +21,7 @@ use crate::{
     app::{Actor, App, nodes::Nodes},
     detect::Hooks,
     error::AppError,
-    http,
+    http::{self, ApiCertificate, TlsListener},
     leader::{Leader, Replica, Seat},
     scale::{Provisioner, Rates},
     session,
@@ -43,6 +44,8 @@ pub struct ControlPlaneConfig {
     pub seed: u64,
     /// URLs that are told of incidents; one that ends in `/api/v2/alerts` is an Alertmanager.
     pub webhooks: Vec<String>,
+    /// The CA of those with an https URL, as PEM; none: those that the machine believes.
+    pub webhooks_ca: Option<Vec<u8>>,
     /// Who adds and removes nodes.
     pub provisioner: Provisioner,
     /// What nodes bear and cost.
@@ -55,7 +58,7 @@ impl ControlPlaneConfig {
     /// Nobody is told of incidents and nobody adds nodes.
     pub fn new(admin_token: String, clock: Clock, seed: u64) -> Self {
         let (provisioner, rates, autoscale) = (Provisioner::None, Rates::default(), StoreScaling::default());
-        Self { admin_token, clock, seed, webhooks: Vec::new(), provisioner, rates, autoscale }
+        Self { admin_token, clock, seed, webhooks: Vec::new(), webhooks_ca: None, provisioner, rates, autoscale }
     }
 }
 
@@ -102,7 +105,7 @@ impl ControlPlane {
         app.provisioner = config.provisioner;
         app.rates = config.rates;
         app.autoscale = config.autoscale;
-        app.hooks = Arc::new(Hooks::new(config.webhooks));
+        app.hooks = Arc::new(Hooks::new(config.webhooks, config.webhooks_ca));
         app.seat = seat;
         let app = Arc::new(app);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -117,17 +120,31 @@ impl ControlPlane {
 
     /// Serves the HTTP API on a listener, until shutdown.
     pub fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        let (address, stop) = (listener.local_addr()?, self.stop.clone());
+        let address = listener.local_addr()?;
+        self.serve_on(listener, address, "http");
+        Ok(())
+    }
+
+    /// The same over TLS. Fails when the certificate is of no use.
+    pub fn serve_tls(&self, listener: TcpListener, shown: &ApiCertificate) -> Result<(), AppError> {
+        let address = listener.local_addr().map_err(|error| AppError::invalid("listen", error.to_string()))?;
+        let listener = TlsListener::new(listener, shown)
+            .map_err(|error| AppError::invalid("api.certificate", error.to_string()))?;
+        self.serve_on(listener, address, "https");
+        Ok(())
+    }
+
+    fn serve_on<L: Listener<Addr = SocketAddr>>(&self, listener: L, address: SocketAddr, scheme: &'static str) {
+        let stop = self.stop.clone();
         let router = http::router(self.app.clone(), stop.clone());
-        self.app.hooks.served_at(address);
+        self.app.hooks.served_at(scheme, address);
         self.tasks.spawn(async move {
-            tracing::info!(%address, "control plane serves");
+            tracing::info!(%address, scheme, "control plane serves");
             let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
             if let Err(error) = serving.await {
                 tracing::error!(%error, "control plane stopped serving");
             }
         });
-        Ok(())
     }
 
     /// What callers can ask for.

@@ -33,5 +33,6 @@ pub use app::{Actor, App, OperationQuery};
 pub use control_plane::{ControlPlane, ControlPlaneConfig};
 pub use detect::check_webhook;
 pub use error::AppError;
+pub use http::{ApiCertificate, ApiCertificateError};
 pub use leader::Replica;
 pub use scale::{Provisioner, Rates};

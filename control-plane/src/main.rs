@@ -8,7 +8,7 @@ use backends::{
     production::{Program, Refusal, Setting, Settings, tls},
 };
 use chat_control_plane::{
-    ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica, check_webhook,
+    ApiCertificate, ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica, check_webhook,
     store::{MysqlStore, SqliteStore, Store},
 };
 use domain::{NodeId, StoreScaling};
@@ -19,6 +19,13 @@ const SQLITE: &str = "sqlite";
 
 const CONTROL_PLANE: &[Setting] = &[
     Setting::new::<SocketAddr>("listen", Some("127.0.0.1:7400"), "where chatctl connects"),
+    Setting::new::<String>("api.certificate", Some(""), "PEM file with the certificate of the API: https"),
+    Setting::new::<String>("api.key", Some(""), "PEM file with its private key"),
+    Setting::new::<bool>(
+        "api.plaintext",
+        Some("false"),
+        "serve other machines without TLS: only where a proxy in front speaks it",
+    ),
     Setting::new::<SocketAddr>("nodes.listen", Some("127.0.0.1:7500"), "where gateways and workers connect"),
     Setting::new::<PathBuf>("data_dir", Some(""), "directory for its state, when that is in SQLite"),
     Setting::new::<String>(
@@ -41,6 +48,7 @@ const CONTROL_PLANE: &[Setting] = &[
         Some(""),
         "URLs that are told of incidents, separated by commas; .../api/v2/alerts is an Alertmanager",
     ),
+    Setting::new::<String>("webhooks_ca", Some(""), "PEM file with the CA of https web hooks [default: the machine's]"),
     Setting::new::<String>(
         "provision.command",
         Some(""),
@@ -76,9 +84,10 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let path: PathBuf = settings.get("admin_token_file");
     let admin_token = std::fs::read_to_string(&path);
     let admin_token = admin_token.map_err(|error| refused(format!("cannot read {}: {error}", path.display())))?;
+    let certificate = api_certificate(&settings)?;
     let listener = tls::listen(settings.get("listen")).await?;
     let nodes = tls::bind(settings.get("nodes.listen"), certificates.as_ref()).await?;
-    let (replica, store) = (replica(&settings)?, open(&settings).await?);
+    let (replica, store) = (replica(&settings, certificate.is_some())?, open(&settings).await?);
 
     let servers = CancellationToken::new();
     let (streams, serving) = listen_nodes(nodes, certificates.as_ref(), servers.clone()).map_err(refused)?;
@@ -88,6 +97,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     webhooks.iter().try_for_each(|url| check_webhook(url)).map_err(refused)?;
     let config = ControlPlaneConfig {
         webhooks,
+        webhooks_ca: settings.get_if_set::<String>("webhooks_ca").map(|path| read(&path)).transpose()?,
         provisioner: match settings.get_if_set("provision.command") {
             Some(program) => Provisioner::Command(program),
             None => Provisioner::None,
@@ -103,13 +113,37 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
         return Err(refused("autoscale.store_nodes_max: nobody can add nodes; set provision.command, too"));
     }
     let control = ControlPlane::start_replica(config, replica, store, streams).await.map_err(refused)?;
-    control.serve(listener).map_err(refused)?;
+    match certificate {
+        Some(certificate) => control.serve_tls(listener, &certificate).map_err(refused)?,
+        None => control.serve(listener).map_err(refused)?,
+    }
 
     stop.cancelled().await;
     control.shutdown().await;
     servers.cancel();
     serving.ended().await;
     Ok(())
+}
+
+/// What the API shows its callers. Tokens are sent to it: without TLS only this machine may call.
+fn api_certificate(settings: &Settings) -> Result<Option<ApiCertificate>, Refusal> {
+    let path = |key| settings.get_if_set::<String>(key);
+    let listen: SocketAddr = settings.get("listen");
+    match (path("api.certificate"), path("api.key")) {
+        (Some(certificate), Some(key)) => {
+            Ok(Some(ApiCertificate { certificate: read(&certificate)?, key: read(&key)? }))
+        }
+        (None, None) if listen.ip().is_loopback() || settings.get("api.plaintext") => Ok(None),
+        (None, None) => Err(refused(format!(
+            "{listen} can be reached from other machines: set api.certificate and api.key, or api.plaintext = true where a \
+             proxy in front speaks TLS"
+        ))),
+        _ => Err(refused("api.certificate and api.key go together: set both or none")),
+    }
+}
+
+fn read(path: &str) -> Result<Vec<u8>, Refusal> {
+    std::fs::read(path).map_err(|error| refused(format!("cannot read {path}: {error}")))
 }
 
 fn rates(settings: &Settings) -> Rates {
@@ -144,12 +178,13 @@ async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Refusal> {
 }
 
 /// Two replicas of one name would both lead, so those that can share a store must be told theirs.
-fn replica(settings: &Settings) -> Result<Replica, Refusal> {
+fn replica(settings: &Settings, has_tls: bool) -> Result<Replica, Refusal> {
     let id = settings.get_if_set::<NodeId>("replica.id").map(|id| id.to_string());
     if id.is_none() && settings.get::<String>("store.url") != SQLITE {
         return Err(refused("replica.id: is not set; each replica needs a name of its own"));
     }
-    let listen = || format!("http://{}", settings.get::<SocketAddr>("listen"));
+    let scheme = if has_tls { "https" } else { "http" };
+    let listen = || format!("{scheme}://{}", settings.get::<SocketAddr>("listen"));
     Ok(Replica {
         id: id.unwrap_or_else(|| Replica::default().id),
         url: settings.get_if_set("advertise").unwrap_or_else(listen),

@@ -18,7 +18,7 @@ use protocol::{
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use support::{ADMIN, Rig};
+use support::{ADMIN, Rig, http_client};
 
 struct Api {
     rig: Rig,
@@ -35,7 +35,7 @@ impl Api {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         rig.plane.serve(listener).unwrap();
-        let client = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        let client = http_client();
         Self { rig, url, client, _dir: dir }
     }
 

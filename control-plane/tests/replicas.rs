@@ -165,7 +165,7 @@ async fn a_follower_sends_callers_to_the_leader() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     second.serve(listener).unwrap();
-    let client = reqwest::Client::new();
+    let client = support::http_client();
     let before = pair.store.audit(u64::MAX, 10).await.unwrap();
     for (method, path, status) in [
         ("POST", "/v1/gateways/gw-1/drain", 503),

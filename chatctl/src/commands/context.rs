@@ -1,5 +1,7 @@
 //! `chatctl context`.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
 use serde::Serialize;
@@ -59,6 +61,9 @@ pub struct SetArgs {
     /// The secret that signs users' tokens (HS256)
     #[arg(long, env = "CHATCTL_JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
     jwt_secret: Option<String>,
+    /// PEM file with the CA that signed the certificates of its https URLs [default: this machine's CAs]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Questions in this context say that it is production, in red
     #[arg(long, value_name = "true|false")]
     production: Option<bool>,
@@ -71,6 +76,7 @@ struct Shown {
     current: bool,
     control_plane: String,
     gateways: Vec<String>,
+    ca: Option<PathBuf>,
     production: bool,
     has_admin_token: bool,
     has_service_token: bool,
@@ -84,6 +90,7 @@ impl Shown {
             current: current == Some(name),
             control_plane: context.control_plane.clone(),
             gateways: context.gateways.clone(),
+            ca: context.ca.clone(),
             production: context.production,
             has_admin_token: context.admin_token.is_some(),
             has_service_token: context.service_token.is_some(),
@@ -175,6 +182,12 @@ fn changed(before: Option<Context>, args: SetArgs) -> Result<Context, CommandErr
     }
     context.admin_token = args.admin_token.or(context.admin_token);
     context.service_token = args.service_token.or(context.service_token);
+    // As it is found from wherever chatctl is run.
+    if let Some(ca) = args.ca {
+        let found = std::path::absolute(&ca).ok().filter(|path| path.is_file());
+        context.ca =
+            Some(found.ok_or_else(|| CommandError::usage(format!("--ca: there is no file {}", ca.display())))?);
+    }
     context.production = args.production.unwrap_or(context.production);
     if let Some(secret) = args.jwt_secret {
         context.jwt = Some(Jwt { alg: "HS256".to_owned(), secret });

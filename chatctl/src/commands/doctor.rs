@@ -168,10 +168,9 @@ async fn gateways(api: &Api, checks: &mut Vec<Check>) {
         let mend = "add another: a single gateway can be neither drained nor restarted unnoticed";
         checks.push(check("gateways", Verdict::Look, "there is one", mend));
     }
-    let Ok(client) = crate::api::client() else { return };
     for gateway in gateways.iter().filter(|gateway| gateway.status == NodeStatus::Live) {
         let url = format!("{}/healthz", gateway.http_url);
-        let verdict = match timeout(ANSWER, client.get(&url).send()).await {
+        let verdict = match timeout(ANSWER, api.client().get(&url).send()).await {
             Ok(Ok(response)) if response.status().is_success() => Verdict::Good,
             _ => Verdict::Look,
         };

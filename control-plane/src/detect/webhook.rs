@@ -9,11 +9,13 @@ use std::{
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use protocol::admin::{Incident, IncidentState};
+use reqwest::Certificate;
 use serde_json::{Value, json};
 use tokio::{
     sync::Notify,
     time::{Duration, sleep},
 };
+use tokio_rustls::rustls::crypto::ring;
 use tokio_util::sync::CancellationToken;
 
 /// Events that may wait for one hook. Past it the oldest is dropped, and that is logged: the newest matter most.
@@ -42,7 +44,9 @@ pub(crate) enum Event {
 pub(crate) struct Hooks {
     hooks: Vec<Hook>,
     /// Where the API is served.
-    address: OnceLock<SocketAddr>,
+    address: OnceLock<(&'static str, SocketAddr)>,
+    /// Whom those with an https URL are signed by; none: whoever the machine believes.
+    ca: Option<Vec<u8>>,
 }
 
 /// One of them, and what waits for it: a hook that is down does not delay the others.
@@ -54,34 +58,33 @@ struct Hook {
     pushed: Notify,
 }
 
-/// Checks the URL of a web hook. This build speaks no TLS to hooks.
+/// Checks the URL of a web hook.
 pub fn check_webhook(url: &str) -> Result<(), String> {
     match reqwest::Url::parse(url) {
         // Not in the text: a URL may hold a secret.
         Err(error) => Err(format!("a web hook is no URL: {error}")),
-        Ok(url) if url.scheme() == "https" => {
-            Err("a web hook has an https URL: give one with http, of an Alertmanager or a proxy near by".to_owned())
+        Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
+            Err("a web hook has no http or https URL".to_owned())
         }
-        Ok(url) if url.scheme() != "http" || !url.has_host() => Err("a web hook has no http URL".to_owned()),
         Ok(_) => Ok(()),
     }
 }
 
 impl Hooks {
-    pub(crate) fn new(urls: Vec<String>) -> Self {
+    pub(crate) fn new(urls: Vec<String>, ca: Option<Vec<u8>>) -> Self {
         let hooks = urls.into_iter().map(|url| Hook {
             is_alertmanager: url.ends_with(ALERTMANAGER),
             url,
             waiting: Mutex::default(),
             pushed: Notify::new(),
         });
-        Self { hooks: hooks.collect(), address: OnceLock::new() }
+        Self { hooks: hooks.collect(), address: OnceLock::new(), ca }
     }
 
     /// The API is served here: alerts say so.
-    pub(crate) fn served_at(&self, address: SocketAddr) {
+    pub(crate) fn served_at(&self, scheme: &'static str, address: SocketAddr) {
         // The first one stands: it is the one that was configured.
-        let _ = self.address.set(address);
+        let _ = self.address.set((scheme, address));
     }
 
     pub(crate) fn push(&self, event: Event) {
@@ -109,7 +112,7 @@ impl Hooks {
 
     /// Delivers until `stop`.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let client = match reqwest::Client::builder().timeout(CALL_DEADLINE).build() {
+        let client = match self.client() {
             Ok(client) => client,
             Err(error) => return tracing::error!(%error, "web hooks cannot be called"),
         };
@@ -118,6 +121,18 @@ impl Hooks {
             biased;
             () = stop.cancelled() => {}
             _ = delivering => {}
+        }
+    }
+
+    fn client(&self) -> Result<reqwest::Client, reqwest::Error> {
+        // The first one stands; all of them are the same.
+        let _ = ring::default_provider().install_default();
+        let builder = reqwest::Client::builder().timeout(CALL_DEADLINE);
+        match &self.ca {
+            Some(ca) => builder.tls_certs_only(Certificate::from_pem_bundle(ca)?).build(),
+            // A machine that believes nobody can call the others all the same.
+            None if self.hooks.iter().all(|hook| !hook.url.starts_with("https:")) => builder.tls_certs_only([]).build(),
+            None => builder.build(),
         }
     }
 
@@ -137,8 +152,8 @@ impl Hooks {
             "startsAt": rfc3339(incident.opened_ms),
         });
         // An address that means "all of this machine's" leads nobody anywhere.
-        if let Some(address) = self.address.get().filter(|address| !address.ip().is_unspecified()) {
-            alert["generatorURL"] = format!("http://{address}/v1/incidents/{}", incident.id).into();
+        if let Some((scheme, address)) = self.address.get().filter(|(_, address)| !address.ip().is_unspecified()) {
+            alert["generatorURL"] = format!("{scheme}://{address}/v1/incidents/{}", incident.id).into();
         }
         if let (IncidentState::Resolved, Some(resolved_ms)) = (incident.state, incident.resolved_ms) {
             alert["endsAt"] = rfc3339(resolved_ms).into();
@@ -257,7 +272,7 @@ mod tests {
     async fn hooks_are_told_again_until_they_take_it_and_one_that_is_down_delays_no_other() {
         let (address, mut bodies) = receiver().await;
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let hooks = Arc::new(Hooks::new(vec![format!("http://{closed}/hook"), format!("http://{address}/hook")]));
+        let hooks = Arc::new(Hooks::new(vec![format!("http://{closed}/hook"), format!("http://{address}/hook")], None));
         let stop = CancellationToken::new();
         let running = tokio::spawn(hooks.clone().run(stop.clone()));
         hooks.push(Event::Opened(incident(1)));
@@ -277,8 +292,8 @@ mod tests {
     #[tokio::test]
     async fn an_alertmanager_gets_alerts_and_is_reminded_of_what_is_open() {
         let (address, mut bodies) = receiver().await;
-        let hooks = Arc::new(Hooks::new(vec![format!("http://{address}{ALERTMANAGER}")]));
-        hooks.served_at("127.0.0.1:7400".parse().unwrap());
+        let hooks = Arc::new(Hooks::new(vec![format!("http://{address}{ALERTMANAGER}")], None));
+        hooks.served_at("http", "127.0.0.1:7400".parse().unwrap());
         let stop = CancellationToken::new();
         let running = tokio::spawn(hooks.clone().run(stop.clone()));
         hooks.repeat(&[incident(1)]);
@@ -301,7 +316,8 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_the_oldest_goes() {
-        let hooks = Hooks::new(vec!["http://127.0.0.1:1/hook".into(), format!("http://127.0.0.1:1{ALERTMANAGER}")]);
+        let hooks =
+            Hooks::new(vec!["http://127.0.0.1:1/hook".into(), format!("http://127.0.0.1:1{ALERTMANAGER}")], None);
         (1..=1_500).for_each(|number| hooks.push(Event::Opened(incident(number))));
         // One that is behind is not reminded on top.
         hooks.repeat(&[incident(9_000)]);
@@ -315,8 +331,8 @@ mod tests {
     #[test]
     fn urls_that_cannot_be_called_are_refused_without_showing_them() {
         assert_eq!(check_webhook("http://alerts.local:9093/api/v2/alerts"), Ok(()));
-        for url in ["https://example.test/s3cret", "s3cret", "ftp://example.test/s3cret", "http://", "mailto:s3cret@x"]
-        {
+        assert_eq!(check_webhook("https://example.test/s3cret"), Ok(()));
+        for url in ["s3cret", "ftp://example.test/s3cret", "http://", "mailto:s3cret@x"] {
             let why = check_webhook(url).unwrap_err();
             assert!(!why.contains("s3cret"), "{why}");
         }

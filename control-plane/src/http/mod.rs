@@ -22,10 +22,13 @@ mod rollouts;
 mod routes;
 mod runbooks;
 mod sessions;
+mod tls;
 mod tokens;
 
 use std::sync::Arc;
 
+pub(crate) use self::tls::TlsListener;
+pub use self::tls::{ApiCertificate, ApiCertificateError};
 use axum::{Router, extract::DefaultBodyLimit};
 use tokio_util::sync::CancellationToken;
 

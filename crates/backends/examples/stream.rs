@@ -49,7 +49,7 @@ async fn measure(
     let far = streams.recv().await.unwrap();
     // Acknowledges as a gateway does: the last of what came together.
     let gateway = tokio::spawn(async move {
-        let Duplex { tx, mut rx } = far;
+        let Duplex { tx, mut rx, .. } = far;
         let mut frames = Vec::new();
         while rx.recv_many(&mut frames, 64).await > 0 {
             if let Some(WorkerFrame { kind: Some(worker_frame::Kind::Deliver(call)) }) = frames.drain(..).next_back() {

@@ -14,6 +14,7 @@ pub(super) const NAME: &str = "dev";
 /// The context of a fleet.
 pub(super) fn of(fleet: &LocalFleet) -> Context {
     Context {
+        ca: None,
         control_plane: format!("http://{}", fleet.control_plane),
         admin_token: Some(fleet.secrets.admin_token.clone()),
         gateways: fleet.gateways.iter().map(fleet::RunningGateway::http).collect(),

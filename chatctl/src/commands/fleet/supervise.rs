@@ -113,6 +113,7 @@ fn settle(plan: &mut Plan, place: &Place) -> Result<Context, CommandError> {
     }
     certificates::make(place, &mut plan.processes)?;
     Ok(Context {
+        ca: None,
         control_plane: format!("http://{}", plan.control_plane),
         admin_token: Some(secrets.admin_token),
         gateways: plan.gateways.iter().map(|(_, listen)| format!("http://{listen}")).collect(),
