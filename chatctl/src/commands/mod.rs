@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod heartbeats;
 pub mod incident;
 pub mod lag;
+pub mod man;
 pub mod node;
 pub mod operation;
 pub mod overrides;
@@ -121,6 +122,8 @@ pub enum Command {
     SupportBundle(support_bundle::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Write the man pages of every command into a directory
+    Man(man::Args),
 }
 
 /// Runs a command; without one, the terminal UI where there is a terminal, else prints the help.
@@ -158,6 +161,7 @@ pub(crate) async fn run(session: &Session, command: Option<Command>) -> Result<(
         Some(Command::Audit(args)) => audit::run(session, args).await,
         Some(Command::Context(args)) => context::run(session, args),
         Some(Command::Completions(args)) => completions::run(session, args),
+        Some(Command::Man(args)) => man::run(session, args),
     }
 }
 

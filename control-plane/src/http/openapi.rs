@@ -115,4 +115,17 @@ mod tests {
             .collect();
         assert_eq!(served, documented);
     }
+
+    /// What `-o json` prints are these types: whoever reads it finds here when one of them changes. `UPDATE=1 cargo test -p
+    /// chat-control-plane openapi` writes it anew.
+    #[test]
+    fn the_document_in_docs_is_the_one_that_is_served() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
+        let served = serde_json::to_string_pretty(&Document::openapi()).unwrap() + "\n";
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &served).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == served, "docs/openapi.json is another one: UPDATE=1 writes it anew");
+    }
 }
