@@ -10,3 +10,4 @@ mod refusals;
 mod replay;
 mod runbooks;
 mod support;
+mod terminal;

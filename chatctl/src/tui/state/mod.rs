@@ -240,6 +240,8 @@ impl State {
         match &data {
             // Somebody looks at another operation by now.
             Data::Events(id, _) if !self.shows_events_of(id) => return Vec::new(),
+            // What they tell of is to be seen in its row as well: it may wait for a word.
+            Data::Events(_, new) if !new.is_empty() => self.polls.expire(Need::Operations),
             Data::Preview(preview) => {
                 if let Mode::Ask(ask) = &mut self.mode {
                     ask.previewed(preview);
