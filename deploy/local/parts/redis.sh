@@ -16,6 +16,6 @@ redis_ready() {
 }
 
 redis_cli() {
-    LD_LIBRARY_PATH="$parts/debian/usr/lib/x86_64-linux-gnu" timeout 2 \
+    LD_LIBRARY_PATH="$parts/debian/usr/lib/x86_64-linux-gnu" timeout 10 \
         "$parts/debian/usr/bin/redis-cli" -p "${redis_port[$1]}" "${@:2}"
 }
