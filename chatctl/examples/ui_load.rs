@@ -208,7 +208,12 @@ async fn main() {
         tokio::time::sleep(Duration::from_millis(130)).await;
     }
     times.sort_by(f64::total_cmp);
-    println!("key to screen: p50 {:.0} ms, most {:.0} ms of {}", times[times.len() / 2], times[times.len() - 1], times.len());
+    println!(
+        "key to screen: p50 {:.0} ms, most {:.0} ms of {}",
+        times[times.len() / 2],
+        times[times.len() - 1],
+        times.len()
+    );
     println!("memory: {:.0} MiB at most", peak_mib(pid));
     press("q");
     child.wait().unwrap();

@@ -6,8 +6,8 @@ use super::{put, put_right};
 use crate::{
     output::time_of_day,
     tui::{
-        panes::clean,
-        state::{Areas, State, tabs},
+        panes::{ALL, clean},
+        state::{Areas, State, Tab, tabs},
         theme::Theme,
     },
 };
@@ -21,9 +21,18 @@ pub(super) fn draw(buffer: &mut Buffer, areas: &Areas, state: &State, theme: The
     put(buffer, 1, area.y, area.width.saturating_sub(room + 2), &left(state), style);
     put_right(buffer, area.width.saturating_sub(room), area.y, room - 1, &right, style);
 
-    for tab in tabs(area.width, state.at) {
+    let tabs = tabs(area.width, state.at);
+    for tab in &tabs {
         let style = if tab.pane == state.at { theme.selected() } else { theme.dim() };
         put(buffer, tab.x, areas.tabs.y, area.width.saturating_sub(tab.x), &tab.text, style);
+    }
+    // There are more on that side.
+    if tabs.first().is_some_and(|tab| tab.pane > 0) {
+        put(buffer, 0, areas.tabs.y, 1, "‹", theme.key());
+    }
+    let is_cut = |tab: &Tab| tab.pane + 1 < ALL.len() || usize::from(tab.x) + tab.text.len() > usize::from(area.width);
+    if tabs.last().is_some_and(is_cut) {
+        put(buffer, area.width.saturating_sub(1), areas.tabs.y, 1, "›", theme.key());
     }
     for (banner, y) in state.banners().iter().zip(areas.banner.y..areas.banner.bottom()) {
         buffer.set_style(ratatui::layout::Rect { y, height: 1, ..areas.banner }, theme.alarm());
