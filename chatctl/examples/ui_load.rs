@@ -3,6 +3,8 @@
 //! share, its memory, and the time from a key to the screen.
 
 #![allow(clippy::unwrap_used)] // A measurement that fails may as well panic.
+// Another process in real time.
+#![allow(clippy::disallowed_methods)]
 
 use std::{
     io::{Read as _, Write as _},
@@ -34,6 +36,9 @@ struct Options {
     chatctl: Option<PathBuf>,
 }
 
+/// The first line of the screen on which a row of a table may be.
+const TABLE_TOP: u16 = 4;
+
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
@@ -45,7 +50,7 @@ fn gateways(count: u64) -> Vec<Gateway> {
         let connections = 20_000 + (number * 7_919 + second * 104_729) % 20_000;
         Gateway {
             id: format!("gw-{number}"),
-            status: if number % 97 == 0 { NodeStatus::Lost } else { NodeStatus::Live },
+            status: if number.is_multiple_of(97) { NodeStatus::Lost } else { NodeStatus::Live },
             phase: GatewayPhase::Active,
             operation: None,
             connections,
@@ -193,8 +198,13 @@ async fn main() {
         let share = (cpu_s(pid) - before) / began.elapsed().as_secs_f64() * 100.0;
         println!("{pane:<10} {share:>5.1}% of a core");
     }
-    // The chosen row is another one with each key: where the screen changes at once, the key did it.
-    let chosen = || screen.lock().screen().contents_formatted();
+    // Figures change by themselves; the row that is chosen only by a key.
+    let chosen = || {
+        let screen = screen.lock();
+        let is_chosen = |row: &u16| screen.screen().cell(*row, 2).is_some_and(vt100::Cell::inverse);
+        (TABLE_TOP..size.rows).find(is_chosen)
+    };
+    assert!(chosen().is_some(), "no row is chosen: {}", screen.lock().screen().contents());
     let mut times: Vec<f64> = Vec::new();
     for n in 0..50 {
         let before = chosen();
