@@ -23,7 +23,8 @@ use crate::{
     error::AppError,
     http::{self, ApiCertificate, TlsListener},
     leader::{Leader, Replica, Seat},
-    scale::{Provisioner, Rates},
+    provision::Provisioner,
+    scale::Rates,
     session,
     store::{Fenced, Store},
 };

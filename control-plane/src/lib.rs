@@ -8,7 +8,7 @@
 //! - `detect`: samples, detectors, incidents.
 //! - `checks`: drives reconciliations.
 //! - `runs`: makes the calls of runbooks.
-//! - `scale`: adds and removes nodes by a provisioner, ahead of events.
+//! - `scale`: adds and removes nodes, ahead of events. `provision`: who does so for it.
 //! - `session`: one node's stream.
 //! - `http`: the API, its roles and its OpenAPI document.
 //!
@@ -23,6 +23,7 @@ mod detect;
 mod error;
 mod http;
 mod leader;
+mod provision;
 mod reconcile;
 mod runs;
 mod scale;
@@ -35,4 +36,7 @@ pub use detect::check_webhook;
 pub use error::AppError;
 pub use http::{ApiCertificate, ApiCertificateError};
 pub use leader::Replica;
-pub use scale::{Provisioner, Rates};
+#[cfg(feature = "production")]
+pub use provision::{Access, Kubernetes, StoreDatacenter};
+pub use provision::{Command, Provisioner};
+pub use scale::Rates;

@@ -8,7 +8,8 @@ use backends::{
     production::{Program, Refusal, Setting, Settings, tls},
 };
 use chat_control_plane::{
-    ApiCertificate, ControlPlane, ControlPlaneConfig, Provisioner, Rates, Replica, check_webhook,
+    Access, ApiCertificate, Command, ControlPlane, ControlPlaneConfig, Kubernetes, Provisioner, Rates, Replica,
+    StoreDatacenter, check_webhook,
     store::{MysqlStore, SqliteStore, Store},
 };
 use domain::{NodeId, StoreScaling};
@@ -49,11 +50,6 @@ const CONTROL_PLANE: &[Setting] = &[
         "URLs that are told of incidents, separated by commas; .../api/v2/alerts is an Alertmanager",
     ),
     Setting::new::<String>("webhooks_ca", Some(""), "PEM file with the CA of https web hooks [default: the machine's]"),
-    Setting::new::<String>(
-        "provision.command",
-        Some(""),
-        "program that adds and removes nodes: COMMAND gateways|workers|store-nodes COUNT",
-    ),
     Setting::new::<u64>(
         "autoscale.store_nodes_max",
         Some("0"),
@@ -69,11 +65,37 @@ const CONTROL_PLANE: &[Setting] = &[
     Setting::new::<PathBuf>("admin_token_file", None, "file with the secret of the first admin token"),
 ];
 
+/// Who adds and removes nodes; nobody if none of it is set.
+const PROVISION: &[Setting] = &[
+    Setting::new::<Command>(
+        "provision.command",
+        Some(""),
+        "program that adds and removes nodes: COMMAND gateways|workers|store-nodes COUNT up|down",
+    ),
+    Setting::new::<String>(
+        "provision.kubernetes.namespace",
+        Some(""),
+        "namespace of the fleet: nodes are added and removed by Kubernetes",
+    ),
+    Setting::new::<PathBuf>(
+        "provision.kubernetes.kubeconfig",
+        Some(""),
+        "how its API is reached [default: KUBECONFIG, ~/.kube/config or the pod's service account]",
+    ),
+    Setting::new::<String>("provision.kubernetes.gateways", Some("chat-gateway"), "StatefulSet of the gateways"),
+    Setting::new::<String>("provision.kubernetes.workers", Some("chat-worker"), "StatefulSet of the workers"),
+    Setting::new::<StoreDatacenter>(
+        "provision.kubernetes.store",
+        Some(""),
+        "K8ssandraCluster of the message store, as CLUSTER/DATACENTER; unset: its nodes are added by hand",
+    ),
+];
+
 fn main() -> ExitCode {
     let program = Program {
         name: "chat-control-plane",
         about: "Watches the gateways and workers of a fleet, and steers them",
-        tables: &[CONTROL_PLANE, tls::TLS],
+        tables: &[CONTROL_PLANE, PROVISION, tls::TLS],
     };
     program.main(run)
 }
@@ -98,10 +120,7 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     let config = ControlPlaneConfig {
         webhooks,
         webhooks_ca: settings.get_if_set::<String>("webhooks_ca").map(|path| read(&path)).transpose()?,
-        provisioner: match settings.get_if_set("provision.command") {
-            Some(program) => Provisioner::Command(program),
-            None => Provisioner::None,
-        },
+        provisioner: provisioner(&settings).await?,
         rates: rates(&settings),
         autoscale: StoreScaling {
             nodes_max: settings.get("autoscale.store_nodes_max"),
@@ -110,7 +129,9 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
         ..ControlPlaneConfig::new(admin_token.trim().to_owned(), clock, clock.now_ms())
     };
     if config.autoscale.nodes_max > 0 && matches!(config.provisioner, Provisioner::None) {
-        return Err(refused("autoscale.store_nodes_max: nobody can add nodes; set provision.command, too"));
+        return Err(refused(
+            "autoscale.store_nodes_max: nobody can add nodes; set provision.command or provision.kubernetes.*, too",
+        ));
     }
     let control = ControlPlane::start_replica(config, replica, store, streams).await.map_err(refused)?;
     match certificate {
@@ -123,6 +144,26 @@ async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Refusal>
     servers.cancel();
     serving.ended().await;
     Ok(())
+}
+
+async fn provisioner(settings: &Settings) -> Result<Provisioner, Refusal> {
+    let command = settings.get_if_set::<Command>("provision.command");
+    let namespace = settings.get_if_set::<String>("provision.kubernetes.namespace");
+    match (command, namespace) {
+        (None, None) => Ok(Provisioner::None),
+        (Some(command), None) => Ok(Provisioner::Command(command)),
+        (None, Some(namespace)) => {
+            let file = settings.get_if_set::<PathBuf>("provision.kubernetes.kubeconfig");
+            let access = file.map_or(Access::Inferred, Access::File);
+            let set = |key| settings.get::<String>(key);
+            let (gateways, workers) = (set("provision.kubernetes.gateways"), set("provision.kubernetes.workers"));
+            let store = settings.get_if_set("provision.kubernetes.store");
+            let cluster = Kubernetes::new(&access, namespace, gateways, workers, store).await;
+            let cluster = cluster.map_err(|error| refused(format!("provision.kubernetes: {error}")))?;
+            Ok(Provisioner::Kubernetes(Box::new(cluster)))
+        }
+        _ => Err(refused("provision.command and provision.kubernetes.namespace are both set: choose one")),
+    }
 }
 
 /// What the API shows its callers. Tokens are sent to it: without TLS only this machine may call.

@@ -1,17 +1,13 @@
 //! Scales the fleet: tells the provisioner how many nodes there shall be, waits until they are there, drains gateways
 //! before they go; and does so by itself ahead of events and after them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use protocol::admin::{
-    EventState, NodeCounts, NodeRole, Operation, OperationKind, OperationPhase, OperationState, PrescaleDetail,
-    PrescaleRequest, Role,
+    EventState, NodeRole, Operation, OperationKind, OperationPhase, OperationState, PrescaleDetail, PrescaleRequest,
+    Role,
 };
-use tokio::{
-    process::Command,
-    sync::watch,
-    time::{Duration, timeout},
-};
+use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,8 +21,6 @@ use crate::{
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
-/// A provisioner's command may take so long to take an order; the nodes may take longer.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
 /// Nodes that are not there after this will not come.
 const THERE_MS_MAX: u64 = 15 * 60_000;
 /// Before an event whose fleet could not be scaled is tried again, ms. Each try is a line of the audit.
@@ -34,58 +28,6 @@ const TRY_AGAIN_MS: u64 = 60_000;
 /// Window and rate of the drain of a gateway that leaves.
 const DRAIN_MS: u64 = 30_000;
 const DRAIN_RATE_PER_S: u32 = 2_000;
-
-/// Who adds and removes nodes.
-#[derive(Debug, Clone)]
-pub enum Provisioner {
-    /// Nobody.
-    None,
-    /// The program that this control plane is a part of: it watches the counts.
-    Embedded(watch::Sender<Option<NodeCounts>>),
-    /// A program: `COMMAND gateways|workers|store-nodes COUNT`. It must be idempotent, for it may be told twice.
-    Command(PathBuf),
-}
-
-impl Provisioner {
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Embedded(_) => "embedded",
-            Self::Command(_) => "command",
-        }
-    }
-
-    async fn tell(&self, target: NodeCounts) -> Result<(), String> {
-        match self {
-            Self::None => Err("no provisioner is configured".to_owned()),
-            Self::Embedded(counts) => {
-                counts.send_replace(Some(target));
-                Ok(())
-            }
-            Self::Command(program) => {
-                for (what, count) in
-                    [("gateways", target.gateways), ("workers", target.workers), ("store-nodes", target.store_nodes)]
-                {
-                    run_command(program, what, count).await?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-async fn run_command(program: &std::path::Path, what: &str, count: u64) -> Result<(), String> {
-    let running = Command::new(program).arg(what).arg(count.to_string()).kill_on_drop(true).output();
-    match timeout(COMMAND_DEADLINE, running).await {
-        Ok(Ok(output)) if output.status.success() => Ok(()),
-        Ok(Ok(output)) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{what} {count}: {}: {}", output.status, said.lines().last().unwrap_or_default()))
-        }
-        Ok(Err(error)) => Err(format!("{} cannot be started: {error}", program.display())),
-        Err(_) => Err(format!("{what} {count}: no answer within 60 s")),
-    }
-}
 
 /// What a node bears and costs, where that cannot be measured on a fleet at rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -243,7 +185,7 @@ async fn step(app: &App, id: &str) -> Result<(), AppError> {
         }
     }
     if !detail.is_told {
-        if let Err(why) = app.provisioner.tell(detail.target).await {
+        if let Err(why) = app.provisioner.tell(&detail).await {
             let why = format!("the provisioner does not take it: {why}");
             return save(app, &operation, &detail, why.clone(), Some((OperationState::Failed, Some(why))), Vec::new())
                 .await;

@@ -9,7 +9,8 @@ use protocol::admin::{
 use super::{Actor, App, audit::Deed, check_reason};
 use crate::{
     error::AppError,
-    scale::{Provisioner, Rates},
+    provision::Provisioner,
+    scale::Rates,
     store::{Change, Document, DocumentKind, OperationFilter, StoreError},
 };
 
@@ -184,7 +185,7 @@ impl App {
         if matches!(self.provisioner, Provisioner::None) {
             return Err(AppError::Conflict {
                 what: "no provisioner is configured: nobody can add nodes".to_owned(),
-                hint: "set provision.command, or start the nodes by hand; the plan says how many".to_owned(),
+                hint: "set provision.command or provision.kubernetes.*, or start the nodes by hand; the plan says how many".to_owned(),
             });
         }
         let (load, now, replicas) = self.load().await?;

@@ -35,7 +35,8 @@ use crate::{
     detect::{Hooks, Samples},
     error::AppError,
     leader::Seat,
-    scale::{Provisioner, Rates},
+    provision::Provisioner,
+    scale::Rates,
     store::Store,
 };
 

@@ -38,6 +38,9 @@ pub struct FakeState {
     pub drain: DrainReport,
     pub refuse: Option<&'static str>,
     pub figures: Option<Figures>,
+    /// Messages that it accepts between two reports.
+    pub accepts: u64,
+    pub accepted_total: u64,
 }
 
 #[async_trait]
@@ -45,7 +48,8 @@ impl Node for FakeGateway {
     fn register(&self) -> Register {
         Register {
             node: self.id.clone(),
-            role: NodeRole::Gateway.into(),
+            // `worker-1` is a worker, which this stands for as well.
+            role: if self.id.starts_with("worker") { NodeRole::Worker } else { NodeRole::Gateway }.into(),
             incarnation: self.incarnation,
             client_url: format!("ws://{}/v1/ws", self.id),
             http_url: format!("http://{}", self.id),
@@ -58,8 +62,10 @@ impl Node for FakeGateway {
     }
 
     fn report(&self) -> Report {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.accepted_total += state.accepts;
         Report {
+            accepted_total: state.accepted_total,
             connections: state.connections,
             users: state.connections,
             drain: Some(state.drain.clone()),
