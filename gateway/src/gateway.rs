@@ -32,7 +32,7 @@ use crate::{
     drain::Drain,
     faults::FrameFaults,
     figures::Figures,
-    hub::Hub,
+    hub::{Conn, Hub},
     intake::Intake,
     lease,
     membership::Memberships,
@@ -76,8 +76,8 @@ pub(crate) struct Shared {
     pub(crate) handshakes: AtomicUsize,
     /// Turns of replays.
     pub(crate) replays: Semaphore,
-    /// The lease is held: workers know this gateway. Not ready without it.
-    pub(crate) leased: AtomicBool,
+    /// The holding of the lease: workers know this gateway. Not ready without it.
+    pub(crate) holding: Mutex<Option<u64>>,
     /// It ends as a killed process does: nobody is told.
     pub(crate) crashed: AtomicBool,
     pub(crate) stop: CancellationToken,
@@ -122,7 +122,7 @@ impl Gateway {
             streams: Mutex::default(),
             handshakes: AtomicUsize::new(0),
             replays: Semaphore::new(connection::replay::AT_ONCE),
-            leased: AtomicBool::new(false),
+            holding: Mutex::default(),
             crashed: AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -220,13 +220,20 @@ impl Shared {
         if self.drain.refuses_connections() {
             return Err("draining");
         }
-        if !self.leased.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.holding.lock().is_none() {
             return Err("no lease in the registry yet");
         }
         if !self.workers.is_connected() {
             return Err("no worker is connected");
         }
         Ok(())
+    }
+
+    /// Closes a connection whose device has a newer session.
+    pub(crate) fn supersede(&self, conn: &Conn) {
+        self.metrics.superseded.inc();
+        self.figures.moved_away(&conn.user, &conn.device, self.now_ms());
+        conn.close(CloseCode::Superseded);
     }
 
     /// Closes every connection: their clients come back and resume.

@@ -53,6 +53,8 @@ pub(crate) struct Conn {
     pub(crate) heartbeat_waits: AtomicBool,
     /// It was told to migrate.
     pub(crate) told_to_migrate: AtomicBool,
+    /// The registry forgot it and was told of it again.
+    pub(crate) restored: AtomicBool,
     /// It ended: a sign of life of it that still waits is not forwarded.
     pub(crate) gone: AtomicBool,
     /// Channels it is subscribed to. Locked after the hub's state.
@@ -71,6 +73,7 @@ impl Conn {
             heard_ms: AtomicU64::new(now_ms),
             heartbeat_waits: AtomicBool::new(false),
             told_to_migrate: AtomicBool::new(false),
+            restored: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             subscriptions: Mutex::new(Vec::new()),
             io: Mutex::new(io),

@@ -1,7 +1,5 @@
 //! The gateway as a node of the control plane: what it reports, and what it is told to do.
 
-use std::sync::atomic::Ordering;
-
 use async_trait::async_trait;
 use protocol::node::{Desired, DrainPhase, Register, Report, Role, question};
 
@@ -79,7 +77,7 @@ impl Gateway {
 
     /// True while workers know it: its lease is held.
     pub fn is_leased(&self) -> bool {
-        self.shared.leased.load(Ordering::Relaxed)
+        self.shared.holding.lock().is_some()
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::{
     time::{Duration, MissedTickBehavior, interval, timeout},
 };
 
-use crate::{figures, gateway::Shared, hub::Conn, socket::text_frame};
+use crate::{figures, gateway::Shared, hub::Conn, lease, socket::text_frame};
 
 /// How often heartbeats are forwarded.
 const FORWARD_EVERY: Duration = Duration::from_millis(50);
@@ -84,25 +84,29 @@ async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
     let conns: Vec<&Arc<Conn>> = conns.iter().filter(|conn| !conn.gone.load(Ordering::Relaxed)).collect();
     let sessions: Vec<Session> = conns.iter().map(|conn| conn.session()).collect();
     let config = &shared.config;
+    let holding = *shared.holding.lock();
     let refreshed = shared.ports.registry.refresh(&config.node, config.incarnation, &sessions);
     match timeout(STORE_DEADLINE, refreshed).await {
         Ok(Ok(versions)) => {
+            let mut forgotten = Vec::new();
             for (conn, version) in conns.iter().zip(versions) {
                 match standing(version, conn.session_version) {
+                    // The registry may have lost it earlier than all the rest: then something passed it by.
+                    Standing::Current if conn.restored.load(Ordering::Relaxed) => conn.close(CloseCode::GoingAway),
                     Standing::Current => {}
-                    Standing::Superseded => {
-                        shared.metrics.superseded.inc();
-                        shared.figures.moved_away(&conn.user, &conn.device, shared.now_ms());
-                        conn.close(CloseCode::Superseded);
-                    }
-                    // While the registry had no route what was sent passed it by: it must come back and resume.
+                    Standing::Superseded => shared.supersede(conn),
                     Standing::Forgotten => {
                         if version.is_some() {
                             figures::add(&shared.figures.stale_overwrites, 1);
                         }
-                        conn.close(CloseCode::GoingAway);
+                        forgotten.push(conn);
                     }
                 }
+            }
+            // While the registry had no route what was sent passed them by: they must come back and resume. When the
+            // lease is gone, too, whoever keeps it sees to them.
+            if !forgotten.is_empty() && lease::is_held(shared, holding).await {
+                forgotten.iter().for_each(|conn| conn.close(CloseCode::GoingAway));
             }
         }
         Ok(Err(error)) => tracing::warn!(%error, "cannot refresh sessions"),

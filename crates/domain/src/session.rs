@@ -13,7 +13,8 @@ pub enum Standing {
     Current,
     /// A higher version is registered: close this connection with 4001.
     Superseded,
-    /// The registry forgot the session (its store was lost): register it again, under the same version.
+    /// The registry forgot the session. When it forgot the gateway, too, both are entered again; else what was sent
+    /// meanwhile passed the session by, and it must resume.
     Forgotten,
 }
 

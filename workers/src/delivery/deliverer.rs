@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backends::port::{Lane, Registry, StoreResult, StoredMessage};
+use backends::port::{Lane, Registry, Routes, StoreResult, StoredMessage};
 use domain::{Bug, ConversationId, NodeId, Planted, UserId};
 use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use parking_lot::Mutex;
@@ -202,30 +202,30 @@ impl Deliverer {
         }
     }
 
-    /// The gateways that are alive; while the registry is down, those that have a stream.
+    /// The gateways that are alive, and those that have a stream, whatever the registry knows of them.
     async fn alive(&self) -> Vec<NodeId> {
-        match self.registry.gateways().await {
-            Ok(leases) => leases.into_iter().map(|lease| lease.gateway).collect(),
-            Err(_) => self.links.gateways(),
-        }
+        let known = self.registry.gateways().await.unwrap_or_default();
+        let live = known.live.into_iter().map(|lease| lease.gateway);
+        live.chain(self.links.gateways_besides(&[])).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Users by index and where they are, ascending by user. While the registry is down: everybody may be everywhere,
-    /// and each gateway knows its own.
+    /// Users by index and where they are, ascending by user. Everybody may be on a gateway that the registry has
+    /// forgotten, and on each while it is down: a gateway knows its own.
     async fn routes(&self, users: &[UserId]) -> Vec<(usize, NodeId)> {
-        match self.look_up(users).await {
-            Ok(routes) => routes,
-            Err(error) => {
-                tracing::debug!(%error, "no routes: delivering to every gateway");
-                let gateways = self.links.gateways();
-                let everywhere = |user| gateways.iter().map(move |gateway| (user, gateway.clone()));
-                (0..users.len()).flat_map(everywhere).collect()
-            }
+        let (mut routes, settled) = self.look_up(users).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "no routes: delivering to every gateway");
+            (Vec::new(), Vec::new())
+        });
+        let forgotten = self.links.gateways_besides(&settled);
+        if !forgotten.is_empty() {
+            let everybody = (0..users.len()).flat_map(|user| forgotten.iter().map(move |it| (user, it.clone())));
+            routes = routes.into_iter().chain(everybody).collect::<BTreeSet<_>>().into_iter().collect();
         }
+        routes
     }
 
-    async fn look_up(&self, users: &[UserId]) -> StoreResult<Vec<(usize, NodeId)>> {
-        let hits = self.registry.routes(users).await?;
+    async fn look_up(&self, users: &[UserId]) -> StoreResult<(Vec<(usize, NodeId)>, Vec<(NodeId, u64)>)> {
+        let Routes { hits, settled } = self.registry.routes(users).await?;
         let mut routes: Vec<(usize, NodeId)> = hits.into_iter().map(|hit| (hit.user, hit.gateway)).collect();
         // Absence is never cached: who connects a moment later must be found.
         if self.planted.has(Bug::AbsenceCached) {
@@ -237,7 +237,7 @@ impl Deliverer {
                 }
             }
         }
-        Ok(routes)
+        Ok((routes, settled))
     }
 
     /// Counters of the worker.

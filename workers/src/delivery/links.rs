@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backends::{
-    port::{GatewayLease, Lane, Registry},
+    port::{FORGOTTEN_GRACE, Gateways, Lane, Registry},
     stream::Dial,
 };
 use domain::NodeId;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use protocol::link::{Delivery, GatewayFrame, WorkerFrame};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -40,7 +40,21 @@ struct Open {
     /// By [`Lane::number`]: a lane that is full never holds up the other (I8).
     queues: [mpsc::Sender<Call>; 2],
     missed: Arc<link::Missed>,
+    /// Since when each look found the gateway forgotten.
+    forgotten: Option<Instant>,
     stop: CancellationToken,
+}
+
+impl Open {
+    /// False when the gateway is dead: its lease ended, another life of it has one, or it was forgotten for long.
+    fn stays(&mut self, gateway: &NodeId, gateways: &Gateways) -> bool {
+        if let Some(lease) = gateways.live.iter().find(|lease| lease.gateway == *gateway) {
+            self.forgotten = None;
+            return lease.incarnation == self.incarnation;
+        }
+        let forgotten = *self.forgotten.get_or_insert_with(Instant::now);
+        !gateways.ended.contains(gateway) && forgotten.elapsed() < FORGOTTEN_GRACE
+    }
 }
 
 /// All streams of a worker.
@@ -53,7 +67,7 @@ pub(crate) struct LinkSet {
     nudge: Notify,
     /// Changes with each look at the gateways.
     looked: watch::Sender<u64>,
-    /// True once a look showed them.
+    /// True once looks showed all of them.
     is_known: watch::Sender<bool>,
 }
 
@@ -76,13 +90,17 @@ impl LinkSet {
         }
     }
 
-    /// The gateways that have a stream: all that are alive, as far as is known.
-    pub(super) fn gateways(&self) -> Vec<NodeId> {
-        self.open.lock().keys().cloned().collect()
+    /// The gateways that have a stream and are not among these: nothing tells who is on them.
+    pub(super) fn gateways_besides(&self, settled: &[(NodeId, u64)]) -> Vec<NodeId> {
+        let is_settled = |gateway: &NodeId, link: &Open| {
+            settled.iter().any(|(name, incarnation)| name == gateway && *incarnation == link.incarnation)
+        };
+        let open = self.open.lock();
+        open.iter().filter(|(gateway, link)| !is_settled(gateway, link)).map(|(gateway, _)| gateway.clone()).collect()
     }
 
-    /// Waits until the gateways were seen once: a worker that starts while the registry is down knows of none, and what
-    /// it delivered then would reach nobody. False at the stop.
+    /// Waits until all gateways were seen: a worker that starts while the registry is down, or just after it forgot
+    /// everything, does not know of some, and what it delivered then would not reach them. False at the stop.
     pub(super) async fn are_known(&self, stop: &CancellationToken) -> bool {
         let mut known = self.is_known.subscribe();
         tokio::select! {
@@ -133,14 +151,22 @@ impl LinkSet {
         stop: CancellationToken,
     ) {
         let tasks = TaskTracker::new();
+        let mut first_look = None;
         loop {
             match self.registry.gateways().await {
-                Ok(leases) => {
-                    self.reconcile(leases, &upcalls, &owned, &tasks, &stop);
-                    self.is_known.send_replace(true);
+                Ok(gateways) => {
+                    let looking = first_look.get_or_insert_with(Instant::now).elapsed();
+                    let seen_all = looking.max(Duration::from_millis(gateways.memory_ms)) >= FORGOTTEN_GRACE;
+                    self.reconcile(gateways, &upcalls, &owned, &tasks, &stop);
+                    if seen_all {
+                        self.is_known.send_if_modified(|known| !std::mem::replace(known, true));
+                    }
                 }
                 // The streams that are open stay open: a registry that is down tells nothing about gateways.
-                Err(error) => tracing::warn!(%error, "cannot look up the gateways"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look up the gateways");
+                    self.open.lock().values_mut().for_each(|link| link.forgotten = None);
+                }
             }
             self.looked.send_modify(|n| *n += 1);
             tokio::select! {
@@ -157,7 +183,7 @@ impl LinkSet {
 
     fn reconcile(
         &self,
-        leases: Vec<GatewayLease>,
+        gateways: Gateways,
         upcalls: &Upcalls,
         owned: &tokio::sync::watch::Receiver<Vec<protocol::link::OwnedPartition>>,
         tasks: &TaskTracker,
@@ -165,13 +191,13 @@ impl LinkSet {
     ) {
         let mut open = self.open.lock();
         open.retain(|gateway, link| {
-            let alive = leases.iter().any(|lease| lease.gateway == *gateway && lease.incarnation == link.incarnation);
-            if !alive {
+            let stays = link.stays(gateway, &gateways);
+            if !stays {
                 link.stop.cancel();
             }
-            alive
+            stays
         });
-        for lease in leases {
+        for lease in gateways.live {
             if open.contains_key(&lease.gateway) {
                 continue;
             }
@@ -191,7 +217,8 @@ impl LinkSet {
                 stop: stop.clone(),
             };
             tasks.spawn(link.run());
-            open.insert(lease.gateway, Open { incarnation: lease.incarnation, queues: [direct, group], missed, stop });
+            let queues = [direct, group];
+            open.insert(lease.gateway, Open { incarnation: lease.incarnation, queues, missed, forgotten: None, stop });
         }
     }
 }

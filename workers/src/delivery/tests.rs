@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use backends::{
     embedded::MemoryRegistry,
-    port::{GatewayLease, Lane, Registry as _},
+    port::{Claim, GatewayLease, Lane, Registry as _},
     stream::{Duplex, Switchboard},
 };
 use domain::NodeId;
@@ -36,7 +36,7 @@ impl Slow {
         let name = NodeId::parse("gw").unwrap();
         let registry = Arc::new(MemoryRegistry::default());
         let lease = GatewayLease { gateway: name.clone(), incarnation: 1, link: "gw".into() };
-        registry.beat(&lease, 1 << 40).await.unwrap();
+        registry.beat(&lease, 1 << 40, Claim::Take).await.unwrap();
         let board = Switchboard::<WorkerFrame, GatewayFrame>::default();
         let mut listener = board.listen("gw");
         let links = LinkSet::new(NodeId::parse("w").unwrap(), registry, Arc::new(board), Arc::default());

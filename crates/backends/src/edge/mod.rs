@@ -17,9 +17,9 @@ use uuid::Uuid;
 pub use dependency::{CallFault, Dependencies, Dependency, EdgeStatus};
 
 use crate::port::{
-    Added, Appending, Beat, Consumer, ConsumerEvent, Conversation, Created, Directory, Entry, GatewayLease, Head, Log,
-    Membership, Messages, Presence, PresenceState, Recent, Registered, Registry, Remembered, Removed, Replica, Route,
-    RouteHit, Session, StoreResult, StoredMessage, Topic,
+    Added, Appending, Beat, Claim, Consumer, ConsumerEvent, Conversation, Created, Directory, Entry, GatewayLease,
+    Gateways, Head, Log, Membership, Messages, Presence, PresenceState, Recent, Registered, Registry, Remembered,
+    Removed, Replica, Route, Routes, Session, StoreResult, StoredMessage, Topic,
 };
 
 /// What every call of one store passes.
@@ -143,10 +143,11 @@ behind! { Registry:
     fn register(user: &UserId, device: &DeviceId, gateway: &NodeId, incarnation: u64, now_ms: u64) -> Registered;
     fn refresh(gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> Vec<Option<u64>>;
     fn unregister(session: &Session) -> ();
-    fn routes(users: &[UserId]) -> Vec<RouteHit>;
+    fn restore(gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> Vec<u64>;
+    fn routes(users: &[UserId]) -> Routes;
     fn devices(user: &UserId) -> Vec<(DeviceId, Route)>;
-    fn beat(lease: &GatewayLease, ttl_ms: u64) -> Beat;
-    fn gateways() -> Vec<GatewayLease>;
+    fn beat(lease: &GatewayLease, ttl_ms: u64, claim: Claim) -> Beat;
+    fn gateways() -> Gateways;
     fn retire(gateway: &NodeId, incarnation: u64) -> ();
     own {}
 }

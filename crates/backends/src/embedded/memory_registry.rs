@@ -13,7 +13,9 @@ use parking_lot::Mutex;
 use rustc_hash::FxHasher;
 use tokio::time::Instant;
 
-use crate::port::{Beat, GatewayLease, Registered, Registry, Route, RouteHit, Session, StoreResult};
+use crate::port::{
+    Beat, Claim, GatewayLease, Gateways, Registered, Registry, Route, RouteHit, Routes, Session, StoreResult,
+};
 
 /// How long an entry lives unless refreshed.
 const ENTRY_TTL: Duration = Duration::from_secs(90);
@@ -39,6 +41,8 @@ struct State {
     /// this very millisecond, or when the machine's clock was set back. One number instead of a trace of each.
     highest_gone: u64,
     leases: BTreeMap<NodeId, Lease>,
+    /// When everything was forgotten.
+    forgot: Option<Instant>,
 }
 
 impl State {
@@ -62,7 +66,7 @@ pub struct MemoryRegistry {
 impl MemoryRegistry {
     /// Forgets everything, as a registry that restarts empty does.
     pub fn flush(&self) {
-        *self.state.lock() = State::default();
+        *self.state.lock() = State { forgot: Some(Instant::now()), ..State::default() };
     }
 
     /// Forgets every session and keeps the leases: some entries were evicted.
@@ -135,7 +139,25 @@ impl Registry for MemoryRegistry {
         Ok(())
     }
 
-    async fn routes(&self, users: &[UserId]) -> StoreResult<Vec<RouteHit>> {
+    async fn restore(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<u64>> {
+        let expires = Instant::now() + ENTRY_TTL;
+        let mut state = self.state.lock();
+        let mut versions = Vec::with_capacity(sessions.len());
+        for Session { user, device, session_version } in sessions {
+            let entries = state.users.entry(user.clone()).or_insert_with(|| Vec::with_capacity(1));
+            let known = entries.iter().find(|entry| entry.device == *device);
+            let highest = known.map_or(0, |entry| entry.route.session_version).max(*session_version);
+            if highest == *session_version {
+                let route = Route { gateway: gateway.clone(), incarnation, session_version: *session_version };
+                entries.retain(|entry| entry.device != *device);
+                entries.push(Entry { device: device.clone(), route, expires });
+            }
+            versions.push(highest);
+        }
+        Ok(versions)
+    }
+
+    async fn routes(&self, users: &[UserId]) -> StoreResult<Routes> {
         let now = Instant::now();
         let state = self.state.lock();
         let mut hits: Vec<RouteHit> = Vec::with_capacity(users.len());
@@ -148,7 +170,9 @@ impl Registry for MemoryRegistry {
                 }
             }
         }
-        Ok(hits)
+        let live = state.leases.values().filter(|lease| lease.expires > now);
+        let settled = live.map(|lease| (lease.lease.gateway.clone(), lease.lease.incarnation)).collect();
+        Ok(Routes { hits, settled })
     }
 
     async fn devices(&self, user: &UserId) -> StoreResult<Vec<(DeviceId, Route)>> {
@@ -159,14 +183,23 @@ impl Registry for MemoryRegistry {
         Ok(live.map(|entry| (entry.device.clone(), entry.route.clone())).collect())
     }
 
-    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64) -> StoreResult<Beat> {
+    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64, claim: Claim) -> StoreResult<Beat> {
         let now = Instant::now();
         let mut state = self.state.lock();
         let known = state.leases.get(&lease.gateway);
         if known.is_some_and(|known| known.lease.incarnation > lease.incarnation) {
             return Ok(Beat::Refused);
         }
-        let holding = match known.filter(|known| known.lease == *lease && known.expires > now) {
+        let held = known.filter(|known| known.lease == *lease && known.expires > now);
+        let is_known = known.is_some_and(|known| known.lease.incarnation == lease.incarnation);
+        match claim {
+            Claim::Renew(holding) if held.is_none_or(|known| known.holding != holding) => {
+                return Ok(if is_known { Beat::Ended } else { Beat::Forgotten });
+            }
+            Claim::Return if is_known => return Ok(Beat::Ended),
+            _ => {}
+        }
+        let holding = match held {
             Some(known) => known.holding,
             // Counted outside the state: it must not come again after a flush.
             None => self.holdings.fetch_add(1, Ordering::Relaxed),
@@ -176,18 +209,28 @@ impl Registry for MemoryRegistry {
         Ok(Beat::Held(holding))
     }
 
-    async fn gateways(&self) -> StoreResult<Vec<GatewayLease>> {
+    async fn gateways(&self) -> StoreResult<Gateways> {
         let now = Instant::now();
         let state = self.state.lock();
-        Ok(state.leases.values().filter(|lease| lease.expires > now).map(|lease| lease.lease.clone()).collect())
+        let (live, ended): (Vec<_>, Vec<_>) = state.leases.values().partition(|lease| lease.expires > now);
+        Ok(Gateways {
+            live: live.into_iter().map(|lease| lease.lease.clone()).collect(),
+            ended: ended.into_iter().map(|lease| lease.lease.gateway.clone()).collect(),
+            memory_ms: state.forgot.map_or(u64::MAX, |forgot| (now - forgot).as_millis() as u64),
+        })
     }
 
     async fn retire(&self, gateway: &NodeId, incarnation: u64) -> StoreResult<()> {
         let mut state = self.state.lock();
-        let known = state.leases.get_mut(gateway).filter(|known| known.lease.incarnation == incarnation);
-        if let Some(lease) = known {
-            // The incarnation stays known, so that a late beat of it is still seen as older than its successor.
-            lease.expires = Instant::now();
+        // The incarnation stays known, so that a late beat of it is still seen as older than its successor. One that was
+        // forgotten is known again: its gateway must hear that it was ended, and not that it was forgotten.
+        let known = state.leases.entry(gateway.clone()).or_insert_with(|| Lease {
+            lease: GatewayLease { gateway: gateway.clone(), incarnation, link: String::new() },
+            expires: Instant::now(),
+            holding: self.holdings.fetch_add(1, Ordering::Relaxed),
+        });
+        if known.lease.incarnation == incarnation {
+            known.expires = Instant::now();
         }
         // One pass for all of a dead gateway's entries: they die at once, not after their TTL (failure mode 1).
         let mut highest = 0;

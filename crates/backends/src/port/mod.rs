@@ -18,7 +18,9 @@ pub use log::{Appending, Consumer, ConsumerEvent, Entry, Lane, Log, Topic};
 pub use messages::{Head, Messages, Replica, StoredMessage};
 pub use presence::{Presence, PresenceState};
 pub use recent::{Recent, Remembered};
-pub use registry::{Beat, GatewayLease, Registered, Registry, Route, RouteHit, Session};
+pub use registry::{
+    Beat, Claim, FORGOTTEN_GRACE, GatewayLease, Gateways, Registered, Registry, Route, RouteHit, Routes, Session,
+};
 
 /// The longest that a call of a port may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(5);

@@ -21,7 +21,10 @@ use super::{
     link::Link,
     parse,
 };
-use crate::port::{Beat, GatewayLease, Registered, Registry, Route, RouteHit, Session, StoreResult};
+use crate::port::{
+    Beat, Claim, GatewayLease, Gateways, Registered, Registry, Route, RouteHit, Routes, Session, StoreError,
+    StoreResult,
+};
 
 /// As errors name it.
 pub(super) const STORE: &str = "registry redis";
@@ -34,6 +37,7 @@ const KEPT: Duration = Duration::from_secs(48 * 3_600);
 const KEEP_ONE_IN: u32 = 128;
 
 static REGISTER: Lua = lua!("scripts/register.lua");
+static RESTORE: Lua = lua!("scripts/restore.lua");
 static UNREGISTER: Lua = lua!("scripts/unregister.lua");
 static DEVICES: Lua = lua!("scripts/devices.lua");
 static BEAT: Lua = lua!("scripts/beat.lua");
@@ -63,21 +67,26 @@ impl RedisRegistry {
         format!("{}:{{leases}}", self.prefix)
     }
 
+    /// Does commands stage by stage: none of a stage before all of the one before it.
+    async fn in_turn<const N: usize>(&self, stages: [Vec<Command>; N]) -> StoreResult<Vec<Value>> {
+        if !self.link.is_cluster() {
+            return self.link.call(&stages.into_iter().flatten().collect::<Vec<_>>()).await;
+        }
+        // The servers of a cluster answer in any order.
+        let mut answers = Vec::new();
+        for stage in stages.iter().filter(|stage| !stage.is_empty()) {
+            answers.extend(self.link.call(stage).await?);
+        }
+        Ok(answers)
+    }
+
     /// Does commands, and reads the leases *after* them: the lease of a route that was seen is older than the route.
-    async fn with_leases(&self, mut commands: Vec<Command>) -> StoreResult<(Vec<Value>, Leases)> {
+    async fn with_leases(&self, commands: Vec<Command>) -> StoreResult<(Vec<Value>, Leases)> {
         let key = self.leases_key();
-        let mut ask = vec![Command::new("HGETALL", &key), Command::keyless("TIME", &key)];
-        let mut answers = if self.link.is_cluster() {
-            // The servers of a cluster answer in any order.
-            let mut answers = self.link.call(&commands).await?;
-            answers.extend(self.link.call(&ask).await?);
-            answers
-        } else {
-            commands.append(&mut ask);
-            self.link.call(&commands).await?
-        };
+        let ask = vec![Command::new("HGETALL", &key), Command::keyless("TIME", &key)];
+        let mut answers = self.in_turn([commands, ask]).await?;
         let (time, leases) = (answers.pop().unwrap_or(Value::Nil), answers.pop().unwrap_or(Value::Nil));
-        Ok((answers, Leases::read(leases, time)?))
+        Ok((answers, Leases::read(leases, &time)?))
     }
 
     async fn one<T: FromRedisValue>(&self, command: Command) -> StoreResult<T> {
@@ -148,22 +157,42 @@ impl Registry for RedisRegistry {
         self.one(unregister).await
     }
 
-    async fn routes(&self, users: &[UserId]) -> StoreResult<Vec<RouteHit>> {
-        if users.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (answers, leases) = self.with_leases(users.iter().map(|user| self.devices_of(user)).collect()).await?;
+    async fn restore(&self, gateway: &NodeId, incarnation: u64, sessions: &[Session]) -> StoreResult<Vec<u64>> {
+        let restore = |session: &Session| {
+            let Session { user, device, session_version } = session;
+            Command::script(&RESTORE, &[&self.entry_key(user, device), &self.versions_key(user)])
+                .arg(device.as_str())
+                .arg(*session_version)
+                .arg(format!("{gateway} {incarnation}"))
+                .arg(ENTRY_TTL.as_millis() as u64)
+                .arg(KEPT.as_millis() as u64)
+        };
+        let commands: Vec<Command> = sessions.iter().map(restore).collect();
+        self.link.call(&commands).await?.into_iter().map(|answer| parse(STORE, answer)).collect()
+    }
+
+    async fn routes(&self, users: &[UserId]) -> StoreResult<Routes> {
+        let key = self.leases_key();
+        let leases = || Command::new("HGETALL", &key);
+        let devices = users.iter().map(|user| self.devices_of(user)).collect();
+        // The leases before and after: of a gateway that lost its lease in between some sessions may not have been seen.
+        let after = vec![leases(), Command::keyless("TIME", &key)];
+        let mut answers = self.in_turn([vec![leases()], devices, after]).await?.into_iter();
+        let before = answers.next().unwrap_or(Value::Nil);
+        let devices: Vec<Value> = answers.by_ref().take(users.len()).collect();
+        let (after, time) = (answers.next().unwrap_or(Value::Nil), answers.next().unwrap_or(Value::Nil));
+        let (before, after) = (Leases::read(before, &time)?, Leases::read(after, &time)?);
         let mut hits: Vec<RouteHit> = Vec::with_capacity(users.len());
-        for (user, answer) in answers.into_iter().enumerate() {
+        for (user, answer) in devices.into_iter().enumerate() {
             let first = hits.len();
             for (_, route) in read_devices(answer)? {
                 let known = hits[first..].iter().any(|hit| hit.gateway == route.gateway);
-                if !known && leases.live(&route) {
+                if !known && after.live(&route) {
                     hits.push(RouteHit { user, gateway: route.gateway });
                 }
             }
         }
-        Ok(hits)
+        Ok(Routes { hits, settled: after.held_since(&before) })
     }
 
     async fn devices(&self, user: &UserId) -> StoreResult<Vec<(DeviceId, Route)>> {
@@ -173,20 +202,34 @@ impl Registry for RedisRegistry {
         Ok(devices)
     }
 
-    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64) -> StoreResult<Beat> {
+    async fn beat(&self, lease: &GatewayLease, ttl_ms: u64, claim: Claim) -> StoreResult<Beat> {
+        let claim = match claim {
+            Claim::Take => "take".to_owned(),
+            Claim::Return => "return".to_owned(),
+            Claim::Renew(holding) => holding.to_string(),
+        };
         let beat = Command::script(&BEAT, &[&self.leases_key()])
             .arg(lease.gateway.as_str())
             .arg(lease.incarnation)
             .arg(&lease.link)
             .arg(ttl_ms)
-            .arg(KEPT.as_millis() as u64);
-        let holding: Option<u64> = self.one(beat).await?;
-        Ok(holding.map_or(Beat::Refused, Beat::Held))
+            .arg(KEPT.as_millis() as u64)
+            .arg(claim);
+        let answer: String = self.one(beat).await?;
+        match answer.as_str() {
+            "refused" => Ok(Beat::Refused),
+            "ended" => Ok(Beat::Ended),
+            "forgotten" => Ok(Beat::Forgotten),
+            held => {
+                let corrupt = |_| StoreError::corrupt(STORE, format_args!("holding {held}"));
+                held.parse().map(Beat::Held).map_err(corrupt)
+            }
+        }
     }
 
-    async fn gateways(&self) -> StoreResult<Vec<GatewayLease>> {
+    async fn gateways(&self) -> StoreResult<Gateways> {
         let (_, leases) = self.with_leases(Vec::new()).await?;
-        Ok(leases.into_sorted())
+        Ok(leases.into_gateways())
     }
 
     async fn retire(&self, gateway: &NodeId, incarnation: u64) -> StoreResult<()> {

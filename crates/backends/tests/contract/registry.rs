@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chatfleet_backends::port::{Beat, GatewayLease, Registry, Route, RouteHit, Session};
+use chatfleet_backends::port::{Beat, Claim, GatewayLease, Gateways, Registry, Route, RouteHit, Session};
 use domain::{DeviceId, NodeId, UserId};
 
 use crate::{Hook, Pass, name};
@@ -14,9 +14,9 @@ fn lease(gateway: &NodeId, incarnation: u64) -> GatewayLease {
 }
 
 async fn held(registry: &Arc<dyn Registry>, gateway: &NodeId, incarnation: u64) -> u64 {
-    match registry.beat(&lease(gateway, incarnation), TTL_MS).await.unwrap() {
+    match registry.beat(&lease(gateway, incarnation), TTL_MS, Claim::Take).await.unwrap() {
         Beat::Held(holding) => holding,
-        Beat::Refused => panic!("{gateway} {incarnation} was refused"),
+        beat => panic!("{gateway} {incarnation}: {beat:?}"),
     }
 }
 
@@ -25,8 +25,8 @@ fn session(user: &UserId, device: &DeviceId, session_version: u64) -> Session {
 }
 
 async fn where_is(registry: &Arc<dyn Registry>, user: &UserId) -> Vec<NodeId> {
-    let hits = registry.routes(std::slice::from_ref(user)).await.unwrap();
-    let mut gateways: Vec<_> = hits.into_iter().map(|hit| hit.gateway).collect();
+    let routes = registry.routes(std::slice::from_ref(user)).await.unwrap();
+    let mut gateways: Vec<_> = routes.hits.into_iter().map(|hit| hit.gateway).collect();
     gateways.sort();
     gateways
 }
@@ -113,10 +113,14 @@ async fn routes(registry: &Arc<dyn Registry>) {
     for (user, device, gateway) in [(&one, &d1, &g1), (&one, &d2, &g1), (&one, &d3, &g2), (&two, &d1, &g2)] {
         registry.register(user, device, gateway, 3, 0).await.unwrap();
     }
-    assert_eq!(registry.routes(&[one.clone(), two.clone()]).await, Ok(vec![]), "no gateway beat");
+    let routes = registry.routes(&[one.clone(), two.clone()]).await.unwrap();
+    assert_eq!(routes.hits, [], "no gateway beat");
+    assert!(routes.settled.iter().all(|(gateway, _)| *gateway != g1 && *gateway != g2));
     held(registry, &g1, 3).await;
     held(registry, &g2, 3).await;
-    let mut hits = registry.routes(&[none.clone(), two.clone(), one.clone()]).await.unwrap();
+    let routes = registry.routes(&[none.clone(), two.clone(), one.clone()]).await.unwrap();
+    assert!([(g1.clone(), 3), (g2.clone(), 3)].iter().all(|held| routes.settled.contains(held)));
+    let mut hits = routes.hits;
     hits.sort_by_key(|hit| (hit.user, hit.gateway.clone()));
     let hit = |user, gateway: &NodeId| RouteHit { user, gateway: gateway.clone() };
     assert_eq!(hits, [hit(1, &g2), hit(2, &g1), hit(2, &g2)]);
@@ -138,33 +142,43 @@ async fn routes(registry: &Arc<dyn Registry>) {
 
 async fn beats(registry: &Arc<dyn Registry>) {
     let gateway: NodeId = name("g");
-    let named = |leases: Vec<GatewayLease>| leases.into_iter().filter(|l| l.gateway == gateway).collect::<Vec<_>>();
+    let named = |all: Gateways| all.live.into_iter().filter(|l| l.gateway == gateway).collect::<Vec<_>>();
+    let renew = async |holding| registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Renew(holding)).await.unwrap();
+    assert_eq!(renew(1).await, Beat::Forgotten, "of a gateway that was never heard of");
     let first = held(registry, &gateway, 1).await;
     assert_eq!(held(registry, &gateway, 1).await, first);
-    let leases = registry.gateways().await.unwrap();
-    assert!(leases.is_sorted_by_key(|lease| lease.gateway.clone()));
-    assert_eq!(named(leases), [lease(&gateway, 1)]);
+    assert_eq!(renew(first).await, Beat::Held(first));
+    let all = registry.gateways().await.unwrap();
+    assert!(all.live.is_sorted_by_key(|lease| lease.gateway.clone()));
+    assert!(!all.ended.contains(&gateway));
+    assert_eq!(named(all), [lease(&gateway, 1)]);
 
     registry.retire(&gateway, 1).await.unwrap();
-    assert_eq!(named(registry.gateways().await.unwrap()), []);
+    let all = registry.gateways().await.unwrap();
+    assert!(all.ended.contains(&gateway));
+    assert_eq!(named(all), []);
+    assert_eq!(renew(first).await, Beat::Ended);
+    assert_eq!(named(registry.gateways().await.unwrap()), [], "an ended holding is not renewed");
     let second = held(registry, &gateway, 1).await;
     assert_ne!(second, first, "the lease was ended in between");
+    assert_eq!(renew(first).await, Beat::Ended, "another holding lives");
 
     let third = held(registry, &gateway, 2).await;
     assert!(third != second && third != first);
-    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS).await, Ok(Beat::Refused));
+    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Take).await, Ok(Beat::Refused));
     assert_eq!(held(registry, &gateway, 2).await, third, "the refused one changed nothing");
     assert_eq!(named(registry.gateways().await.unwrap()), [lease(&gateway, 2)]);
+    assert_eq!(renew(second).await, Beat::Refused);
     // A late beat of an older life is late also after the newer one ended.
     registry.retire(&gateway, 2).await.unwrap();
-    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS).await, Ok(Beat::Refused));
+    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Take).await, Ok(Beat::Refused));
 }
 
 /// Entries live 90 s, leases as long as the beat says.
 pub(crate) async fn expiry(registry: Arc<dyn Registry>, pass: Pass<'_>) {
     let (user, device, gateway): (UserId, DeviceId, NodeId) = (name("u"), name("d"), name("g"));
     let beat = lease(&gateway, 1);
-    registry.beat(&beat, 1_000_000).await.unwrap();
+    registry.beat(&beat, 1_000_000, Claim::Take).await.unwrap();
     let version = registry.register(&user, &device, &gateway, 1, 0).await.unwrap().session_version;
     let mine = session(&user, &device, version);
     pass(Duration::from_secs(80)).await;
@@ -188,7 +202,8 @@ pub(crate) async fn expiry(registry: Arc<dyn Registry>, pass: Pass<'_>) {
     assert_eq!(where_is(&registry, &user).await, std::slice::from_ref(&gateway));
     pass(Duration::from_millis(1_001)).await;
     assert_eq!(where_is(&registry, &user).await, [], "an entry of a dead gateway, however young");
-    assert!(registry.gateways().await.unwrap().iter().all(|lease| lease.gateway != gateway));
+    assert!(registry.gateways().await.unwrap().live.iter().all(|lease| lease.gateway != gateway));
+    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Renew(first)).await, Ok(Beat::Ended));
     assert_ne!(held(&registry, &gateway, 1).await, first);
 }
 
@@ -198,11 +213,35 @@ pub(crate) async fn flushed(registry: Arc<dyn Registry>, flush: Hook<'_>) {
     let first = held(&registry, &gateway, 1).await;
     let version = registry.register(&user, &device, &gateway, 1, 100).await.unwrap().session_version;
     flush().await;
-    assert_ne!(held(&registry, &gateway, 1).await, first);
-    assert_eq!(registry.refresh(&gateway, 1, &[session(&user, &device, version)]).await, Ok(vec![None]));
+    let mine = session(&user, &device, version);
+    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Renew(first)).await, Ok(Beat::Forgotten));
+    assert_eq!(registry.refresh(&gateway, 1, std::slice::from_ref(&mine)).await, Ok(vec![None]));
+    let routes = registry.routes(std::slice::from_ref(&user)).await.unwrap();
+    assert_eq!((routes.hits, routes.settled), (vec![], vec![]));
+    assert!(registry.gateways().await.unwrap().memory_ms < 5_000);
+
+    // Entered again, it counts with the lease; who has moved meanwhile is spared.
+    let (moved, other): (DeviceId, NodeId) = (name("d"), name("g"));
+    let newer = registry.register(&user, &moved, &other, 1, version + 7).await.unwrap().session_version;
+    let both = [mine.clone(), session(&user, &moved, version)];
+    assert_eq!(registry.restore(&gateway, 1, &both).await, Ok(vec![version, newer]));
     assert_eq!(where_is(&registry, &user).await, []);
+    let beat = registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Return).await;
+    assert!(matches!(beat, Ok(Beat::Held(holding)) if holding != first), "{beat:?}");
+    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Return).await, Ok(Beat::Ended), "it is known now");
+    assert_eq!(where_is(&registry, &user).await, std::slice::from_ref(&gateway));
+    held(&registry, &other, 1).await;
+    assert_eq!(where_is(&registry, &user).await.len(), 2);
+    assert_eq!(registry.refresh(&gateway, 1, &both).await, Ok(vec![Some(version), Some(newer)]));
+    assert_eq!(registry.restore(&gateway, 1, &[]).await, Ok(vec![]));
+
     // The clock went on, and so does the version.
     let next = registry.register(&user, &device, &gateway, 1, version + 1).await.unwrap();
     assert!(next.session_version > version);
-    assert_eq!(where_is(&registry, &user).await, [gateway]);
+
+    // One that is taken for dead while it is forgotten hears that it was ended.
+    flush().await;
+    registry.retire(&gateway, 1).await.unwrap();
+    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Renew(first)).await, Ok(Beat::Ended));
+    assert_eq!(registry.beat(&lease(&gateway, 1), TTL_MS, Claim::Return).await, Ok(Beat::Ended));
 }

@@ -12,6 +12,7 @@ mod http;
 mod lanes;
 mod live;
 mod reading;
+mod registry;
 mod send;
 mod sessions;
 mod storms;

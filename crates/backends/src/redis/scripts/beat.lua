@@ -1,5 +1,7 @@
--- Takes or renews a lease. KEYS: leases. ARGV: gateway, incarnation, link, TTL in ms, how long ended ones are known in ms.
--- A lease is 'incarnation expiry-in-ms holding link'. Returns the holding, or false when a later incarnation is known.
+-- Takes or renews a lease. KEYS: leases. ARGV: gateway, incarnation, link, TTL in ms, how long ended ones are known in ms,
+-- the claim: 'take', 'return' or the holding that is to be renewed.
+-- A lease is 'incarnation expiry-in-ms holding link'. Returns the holding, or 'refused' when a later incarnation is known,
+-- 'ended' or 'forgotten' when there is no such holding, or for 'return' any.
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now = math.floor(now_us / 1000)
@@ -9,21 +11,31 @@ local function later(a, b)
     return #a > #b or (#a == #b and a > b)
 end
 
--- By the clock, so that no holding comes again after everything was lost.
-local holding = now_us
+local held
+local last = 0
+local is_known = false
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known then
-    local incarnation, expiry, held, link = string.match(known, '^(%d+) (%d+) (%d+) (.*)$')
+    local incarnation, expiry, holding, link = string.match(known, '^(%d+) (%d+) (%d+) (.*)$')
     if later(incarnation, ARGV[2]) then
-        return false
+        return 'refused'
     end
-    if incarnation == ARGV[2] and link == ARGV[3] and tonumber(expiry) > now then
-        holding = tonumber(held)
-    else
-        holding = math.max(now_us, tonumber(held) + 1)
+    is_known = incarnation == ARGV[2]
+    last = tonumber(holding)
+    if is_known and link == ARGV[3] and tonumber(expiry) > now then
+        held = last
     end
 end
-if holding >= now_us then
+if ARGV[6] == 'return' then
+    if is_known then
+        return 'ended'
+    end
+elseif ARGV[6] ~= 'take' and held ~= tonumber(ARGV[6]) then
+    return is_known and 'ended' or 'forgotten'
+end
+if not held then
+    -- By the clock, so that no holding comes again after everything was lost.
+    held = math.max(now_us, last + 1)
     local all = redis.call('HGETALL', KEYS[1])
     for i = 1, #all, 2 do
         if tonumber(string.match(all[i + 1], '^%d+ (%d+)')) + tonumber(ARGV[5]) < now then
@@ -31,6 +43,6 @@ if holding >= now_us then
         end
     end
 end
-local lease = string.format('%s %.0f %.0f %s', ARGV[2], now + tonumber(ARGV[4]), holding, ARGV[3])
+local lease = string.format('%s %.0f %.0f %s', ARGV[2], now + tonumber(ARGV[4]), held, ARGV[3])
 redis.call('HSET', KEYS[1], ARGV[1], lease)
-return holding
+return string.format('%.0f', held)

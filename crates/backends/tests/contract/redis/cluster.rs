@@ -1,7 +1,7 @@
 //! The contracts against a cluster of three, and what a cluster does to its clients.
 
 use chatfleet_backends::{
-    port::{GatewayLease, Presence, Registry, Session, StoreError},
+    port::{Claim, GatewayLease, Presence, Registry, Session, StoreError},
     redis::{RedisOptions, RedisPresence, RedisRegistry},
 };
 use domain::{DeviceId, NodeId, UserId};
@@ -126,7 +126,7 @@ async fn a_master_that_falls_silent() {
     let registry = RedisRegistry::new(&cluster.options("fleet")).unwrap();
     let (device, gateway): (DeviceId, NodeId) = (name("d"), name("g"));
     let lease = GatewayLease { gateway: gateway.clone(), incarnation: 1, link: "l".to_owned() };
-    registry.beat(&lease, 1_000_000).await.unwrap();
+    registry.beat(&lease, 1_000_000, Claim::Take).await.unwrap();
     // Not the one with the leases.
     let leases = cluster.slot(&"leases".parse().unwrap()).await.1;
     let silent = (leases + 1) % 3;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chatfleet_backends::{
-    port::{GatewayLease, Presence, Recent, Registry, Session, StoreError},
+    port::{Claim, GatewayLease, Presence, Recent, Registry, Session, StoreError},
     redis::{RedisOptions, RedisPresence, RedisRecent, RedisRegistry},
 };
 use domain::{DeviceId, NodeId, UserId};
@@ -36,7 +36,7 @@ async fn scripts_that_the_server_forgot() {
     let registry = RedisRegistry::new(&RedisOptions::new(server.url(), "fleet")).unwrap();
     let (device, gateway): (DeviceId, NodeId) = (name("d"), name("g"));
     let lease = GatewayLease { gateway: gateway.clone(), incarnation: 1, link: "l".to_owned() };
-    registry.beat(&lease, 60_000).await.unwrap();
+    registry.beat(&lease, 60_000, Claim::Take).await.unwrap();
     // More than one pipeline.
     let users: Vec<UserId> = (0..1_200).map(|n| name(&format!("u{n}"))).collect();
     for user in &users {
@@ -44,7 +44,7 @@ async fn scripts_that_the_server_forgot() {
     }
     for _ in 0..2 {
         server.ask::<()>(&["SCRIPT", "FLUSH"]).await.unwrap();
-        let hits = registry.routes(&users).await.unwrap();
+        let hits = registry.routes(&users).await.unwrap().hits;
         assert!(hits.iter().map(|hit| hit.user).eq(0..users.len()));
     }
     server.ask::<()>(&["SCRIPT", "FLUSH"]).await.unwrap();

@@ -9,7 +9,7 @@ use backends::{
     Clock, Stores,
     edge::Dependencies,
     embedded::{Disk, DiskOptions, GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry, SqliteDirectory},
-    port::{Conversation, Created, Registry as _},
+    port::{Conversation, Created},
     stream::Switchboard,
 };
 use domain::{ConversationId, NodeId, UserId};
@@ -55,12 +55,11 @@ impl Single {
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(&dir.path().join("log"), DiskOptions { partitions: 1, was_clean: true }).unwrap();
-        let registry = Arc::new(MemoryRegistry::default());
         let ports = Stores {
             log: Arc::new(GroupLog::new(disk.clone())),
             messages: disk,
             recent: Arc::new(MemoryRecent::new(clock)),
-            registry: registry.clone(),
+            registry: Arc::new(MemoryRegistry::default()),
             presence: Arc::new(MemoryPresence::new(clock)),
             directory: Arc::new(SqliteDirectory::open(&dir.path().join("directory")).await.unwrap()),
             dependencies: Dependencies::default(),
@@ -71,9 +70,10 @@ impl Single {
         let auth = Auth::new(&key.unwrap_or(JwtKey::Hs256(SECRET.to_vec()))).unwrap();
         let links = Switchboard::<WorkerFrame, GatewayFrame>::default();
         let gateway = Gateway::start(config, clock, auth, ports.clone(), links.listen("single"));
+        let registry = ports.registry.clone();
         // A client that came before the lease would be told to come back.
         let leased = async {
-            while registry.gateways().await.unwrap().is_empty() {
+            while registry.gateways().await.unwrap().live.is_empty() {
                 sleep(Duration::from_millis(1)).await;
             }
         };
