@@ -1,27 +1,35 @@
 //! What a fleet's file says: which programs, with which settings.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::identity::ProgramRole;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::{
+    growth::{Growth, all_roles},
+    settings::{merge, put, text},
+};
 use crate::error::CommandError;
 
 /// A fleet.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) name: String,
+    /// The file, wherever one stands.
+    pub(super) path: PathBuf,
     /// The control plane first, gateways last.
     pub(super) processes: Vec<Process>,
     /// Where the control plane serves chatctl.
     pub(super) control_plane: String,
     /// Names of gateways, and where clients reach them.
     pub(super) gateways: Vec<(String, String)>,
+    /// How gateways are added, and workers.
+    pub(super) growths: [Growth; 2],
 }
 
 /// A program of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Process {
     pub(super) name: String,
     pub(super) role: ProgramRole,
@@ -33,9 +41,14 @@ impl Process {
     pub(super) const fn program(&self) -> &'static str {
         program(self.role)
     }
+
+    /// Where clients reach it, if it is a gateway.
+    pub(super) fn client_address(&self) -> Option<&str> {
+        text(&self.settings, &["listen"]).filter(|_| self.role == ProgramRole::Gateway)
+    }
 }
 
-const fn program(role: ProgramRole) -> &'static str {
+pub(super) const fn program(role: ProgramRole) -> &'static str {
     match role {
         ProgramRole::ControlPlane => "chat-control-plane",
         ProgramRole::Worker => "chat-worker",
@@ -53,6 +66,18 @@ struct File {
     control_plane: Table,
     gateways: Vec<Table>,
     workers: Vec<Table>,
+    #[serde(default)]
+    added: Added,
+}
+
+/// What differs in nodes that are added.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Added {
+    #[serde(default)]
+    gateways: Table,
+    #[serde(default)]
+    workers: Table,
 }
 
 const LISTEN: &str = "127.0.0.1:7400";
@@ -68,72 +93,101 @@ impl Plan {
             let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
             CommandError::usage(format!("{shown}, line {line}: {}", error.message()))
         })?;
-        Self::of(file).map_err(|why| CommandError::usage(format!("{shown}: {why}")))
+        let path = std::path::absolute(path);
+        let path = path.map_err(|error| CommandError::failed(format!("cannot find {shown}: {error}")))?;
+        Self::of(file, path).map_err(|why| CommandError::usage(format!("{shown}: {why}")))
     }
 
-    fn of(file: File) -> Result<Self, String> {
+    fn of(file: File, path: PathBuf) -> Result<Self, String> {
         domain::NodeId::parse(&file.name).map_err(|error| format!("name: {error}"))?;
         let control_plane = text(&file.control_plane, &["listen"]).unwrap_or(LISTEN).to_owned();
         let nodes = text(&file.control_plane, &["nodes", "listen"]).unwrap_or(NODES).to_owned();
+        let common = Common { fleet: file.name.clone(), stores: file.stores, control_plane: nodes };
+        let growths = [
+            common.growth(ProgramRole::Gateway, &file.gateways, file.added.gateways)?,
+            common.growth(ProgramRole::Worker, &file.workers, file.added.workers)?,
+        ];
         let mut processes = vec![Process {
             name: "control-plane".to_owned(),
             role: ProgramRole::ControlPlane,
             settings: file.control_plane,
         }];
         let mut gateways = Vec::new();
-        let workers = file.workers.into_iter().map(|table| (table, ProgramRole::Worker));
-        for (mut own, role) in workers.chain(file.gateways.into_iter().map(|table| (table, ProgramRole::Gateway))) {
-            let id = own.remove("id").and_then(|id| id.as_str().map(str::to_owned));
-            let name = id.ok_or_else(|| format!("each {} needs an id", program(role)))?;
-            domain::NodeId::parse(&name).map_err(|error| format!("id {name:?}: {error}"))?;
-            if processes.iter().any(|process| process.name == name) {
-                return Err(format!("two programs are named {name:?}"));
-            }
-            if role == ProgramRole::Gateway {
-                let listen = text(&own, &["listen"]).ok_or_else(|| format!("gateway {name} needs listen"))?;
-                gateways.push((name.clone(), listen.to_owned()));
-            }
-            let mut settings = file.stores.clone();
-            merge(&mut settings, own);
-            settings.insert("control_plane".to_owned(), Value::String(nodes.clone()));
-            put(&mut settings, "node", "id", &name);
-            settings.entry("fleet").or_insert_with(|| Value::String(file.name.clone()));
-            processes.push(Process { name, role, settings });
+        for own in file.workers {
+            let name = id(&own, ProgramRole::Worker)?.to_owned();
+            processes.push(common.process(name, ProgramRole::Worker, own));
+        }
+        for own in file.gateways {
+            let name = id(&own, ProgramRole::Gateway)?.to_owned();
+            let listen = text(&own, &["listen"]).ok_or_else(|| format!("gateway {name} needs listen"))?;
+            gateways.push((name.clone(), listen.to_owned()));
+            processes.push(common.process(name, ProgramRole::Gateway, own));
         }
         if gateways.is_empty() {
             return Err("a fleet needs at least one gateway".to_owned());
         }
-        Ok(Self { name: file.name, processes, control_plane, gateways })
+        let plan = Self { name: file.name, path, processes, control_plane, gateways, growths };
+        plan.check_names()?;
+        Ok(plan)
     }
-}
 
-fn text<'a>(table: &'a Table, path: &[&str]) -> Option<&'a str> {
-    let (last, sections) = path.split_last()?;
-    let mut table = table;
-    for section in sections {
-        table = table.get(*section)?.as_table()?;
+    /// How nodes are added: gateways, else workers.
+    pub(super) fn growth(&self, role: ProgramRole) -> &Growth {
+        let [gateways, workers] = &self.growths;
+        if role == ProgramRole::Gateway { gateways } else { workers }
     }
-    table.get(*last)?.as_str()
-}
 
-/// Sets a value in a section.
-pub(super) fn put(settings: &mut Table, section: &str, key: &str, value: &str) {
-    let section = settings.entry(section).or_insert_with(|| Value::Table(Table::new()));
-    if let Some(section) = section.as_table_mut() {
-        section.insert(key.to_owned(), Value::String(value.to_owned()));
-    }
-}
-
-/// Lays `over` over `under`, section by section.
-fn merge(under: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (under.get_mut(&key).and_then(Value::as_table_mut), value) {
-            (Some(inner), Value::Table(value)) => merge(inner, value),
-            (_, value) => {
-                under.insert(key, value);
+    /// No two programs may be named alike, nor one as another that may be added.
+    fn check_names(&self) -> Result<(), String> {
+        let all = || self.processes.iter().map(|process| process.name.as_str());
+        for name in all() {
+            domain::NodeId::parse(name).map_err(|error| format!("id {name:?}: {error}"))?;
+            if all().filter(|other| *other == name).count() > 1 {
+                return Err(format!("two programs are named {name:?}"));
+            }
+            if self.growths.iter().any(|growth| growth.all_names().any(|added| added == name)) {
+                return Err(format!("{name:?} would be the name of an added node: choose another id"));
             }
         }
+        Ok(())
     }
+}
+
+/// What gateways and workers have in common.
+struct Common {
+    fleet: String,
+    stores: Table,
+    /// Where the control plane serves nodes.
+    control_plane: String,
+}
+
+impl Common {
+    fn process(&self, name: String, role: ProgramRole, mut own: Table) -> Process {
+        own.remove("id");
+        let mut settings = self.stores.clone();
+        merge(&mut settings, own);
+        settings.insert("control_plane".to_owned(), Value::String(self.control_plane.clone()));
+        put(&mut settings, "node", "id", &name);
+        settings.entry("fleet").or_insert_with(|| Value::String(self.fleet.clone()));
+        Process { name, role, settings }
+    }
+
+    /// A node that is added is like the last one of the file, but for `added`; a worker takes every role, so that it
+    /// shares the load wherever that is.
+    fn growth(&self, role: ProgramRole, of_file: &[Table], added: Table) -> Result<Growth, String> {
+        let ids: Vec<&str> = of_file.iter().map(|own| id(own, role)).collect::<Result<_, _>>()?;
+        let mut own = of_file.last().cloned().unwrap_or_default();
+        if role == ProgramRole::Worker {
+            own.remove("roles");
+            own.extend(all_roles(of_file).map(|roles| ("roles".to_owned(), roles)));
+        }
+        merge(&mut own, added);
+        Ok(Growth::new(role, &ids, self.process(String::new(), role, own).settings))
+    }
+}
+
+fn id(own: &Table, role: ProgramRole) -> Result<&str, String> {
+    text(own, &["id"]).ok_or_else(|| format!("each {} needs an id", program(role)))
 }
 
 #[cfg(test)]
@@ -157,7 +211,7 @@ mod tests {
     "#;
 
     fn plan(text: &str) -> Result<Plan, String> {
-        Plan::of(toml::from_str(text).unwrap())
+        Plan::of(toml::from_str(text).unwrap(), PathBuf::from("/fleet.toml"))
     }
 
     #[test]
@@ -176,10 +230,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_is_like_the_last_of_the_file_unless_it_says_otherwise() {
+        let two = format!("{FILE}\nroles = \"fanout\"\n[[workers]]\nid = \"worker-2\"\nroles = \"persister-direct\"");
+        let added = |text: &str| plan(text).unwrap().growths.map(|growth| growth.process(1));
+        let [gateway, worker] = added(&two);
+        assert_eq!((gateway.name.as_str(), worker.name.as_str()), ("gw-2", "worker-3"));
+        assert_eq!(gateway.settings["kafka"]["partitions"].as_integer(), Some(4));
+        assert_eq!(text(&worker.settings, &["roles"]), Some("fanout,persister-direct"));
+        assert_eq!(text(&worker.settings, &["control_plane"]), Some("127.0.0.1:2"));
+        let [_, worker] = added(&format!("{two}\n[added.workers]\nroles = \"fanout\""));
+        assert_eq!(text(&worker.settings, &["roles"]), Some("fanout"));
+    }
+
+    #[test]
     fn faults_are_named() {
         let twice = FILE.replace("worker-1", "gw-1");
         assert!(plan(&twice).unwrap_err().contains("two programs are named \"gw-1\""));
         let nameless = FILE.replace("id = \"worker-1\"", "");
         assert!(plan(&nameless).unwrap_err().contains("each chat-worker needs an id"));
+        let of_another = FILE.replace("worker-1", "gw-2");
+        assert!(plan(&of_another).unwrap_err().contains("\"gw-2\" would be the name of an added node"));
     }
 }
