@@ -8,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use super::{place::Place, plan::Process, settings::put};
+use super::{place::Place, process::Process, settings::put};
 use crate::error::CommandError;
 
 /// Who signs the certificates of a fleet's programs.

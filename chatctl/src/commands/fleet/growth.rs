@@ -4,7 +4,7 @@ use protocol::identity::ProgramRole;
 use toml::{Table, Value};
 
 use super::{
-    plan::Process,
+    process::Process,
     settings::{put, take, text},
 };
 

@@ -1,11 +1,14 @@
 //! `chatctl fleet`: a described fleet as processes of this machine.
 
 mod certificates;
+mod control_planes;
 mod counts;
 mod growth;
+mod nodes;
 mod place;
 mod plan;
 mod ports;
+mod process;
 mod scale;
 mod settings;
 mod status;

@@ -1,14 +1,20 @@
 //! What a fleet's file says: which programs, with which settings.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use protocol::identity::ProgramRole;
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::Table;
 
 use super::{
-    growth::{Growth, all_roles},
-    settings::{merge, put, text},
+    control_planes::ControlPlanes,
+    growth::Growth,
+    nodes::Common,
+    process::{Process, id},
+    settings::{addresses, text},
 };
 use crate::error::CommandError;
 
@@ -18,42 +24,14 @@ pub(super) struct Plan {
     pub(super) name: String,
     /// The file, wherever one stands.
     pub(super) path: PathBuf,
-    /// The control plane first, gateways last.
+    /// Control planes first, gateways last.
     pub(super) processes: Vec<Process>,
-    /// Where the control plane serves chatctl.
-    pub(super) control_plane: String,
+    /// Where each control plane serves chatctl.
+    pub(super) control_planes: Vec<String>,
     /// Names of gateways, and where clients reach them.
     pub(super) gateways: Vec<(String, String)>,
     /// How gateways are added, and workers.
     pub(super) growths: [Growth; 2],
-}
-
-/// A program of it.
-#[derive(Debug, Clone)]
-pub(super) struct Process {
-    pub(super) name: String,
-    pub(super) role: ProgramRole,
-    pub(super) settings: Table,
-}
-
-impl Process {
-    /// The program that it is.
-    pub(super) const fn program(&self) -> &'static str {
-        program(self.role)
-    }
-
-    /// Where clients reach it, if it is a gateway.
-    pub(super) fn client_address(&self) -> Option<&str> {
-        text(&self.settings, &["listen"]).filter(|_| self.role == ProgramRole::Gateway)
-    }
-}
-
-pub(super) const fn program(role: ProgramRole) -> &'static str {
-    match role {
-        ProgramRole::ControlPlane => "chat-control-plane",
-        ProgramRole::Worker => "chat-worker",
-        ProgramRole::Gateway => "chat-gateway",
-    }
 }
 
 /// The file. What it does not know it passes on: each program checks its own settings.
@@ -63,7 +41,10 @@ struct File {
     name: String,
     /// Settings of gateways and workers: where the stores are.
     stores: Table,
+    /// Settings of the control plane; of all, where there are several.
     control_plane: Table,
+    #[serde(default)]
+    control_planes: Vec<Table>,
     gateways: Vec<Table>,
     workers: Vec<Table>,
     #[serde(default)]
@@ -79,9 +60,6 @@ struct Added {
     #[serde(default)]
     workers: Table,
 }
-
-const LISTEN: &str = "127.0.0.1:7400";
-const NODES: &str = "127.0.0.1:7500";
 
 impl Plan {
     pub(super) fn read(path: &Path) -> Result<Self, CommandError> {
@@ -100,18 +78,12 @@ impl Plan {
 
     fn of(file: File, path: PathBuf) -> Result<Self, String> {
         domain::NodeId::parse(&file.name).map_err(|error| format!("name: {error}"))?;
-        let control_plane = text(&file.control_plane, &["listen"]).unwrap_or(LISTEN).to_owned();
-        let nodes = text(&file.control_plane, &["nodes", "listen"]).unwrap_or(NODES).to_owned();
-        let common = Common { fleet: file.name.clone(), stores: file.stores, control_plane: nodes };
+        let ControlPlanes { mut processes, apis, nodes } = ControlPlanes::of(&file.control_plane, file.control_planes)?;
+        let common = Common { fleet: file.name.clone(), stores: file.stores, control_plane: nodes.join(",") };
         let growths = [
             common.growth(ProgramRole::Gateway, &file.gateways, file.added.gateways)?,
             common.growth(ProgramRole::Worker, &file.workers, file.added.workers)?,
         ];
-        let mut processes = vec![Process {
-            name: "control-plane".to_owned(),
-            role: ProgramRole::ControlPlane,
-            settings: file.control_plane,
-        }];
         let mut gateways = Vec::new();
         for own in file.workers {
             let name = id(&own, ProgramRole::Worker)?.to_owned();
@@ -126,8 +98,9 @@ impl Plan {
         if gateways.is_empty() {
             return Err("a fleet needs at least one gateway".to_owned());
         }
-        let plan = Self { name: file.name, path, processes, control_plane, gateways, growths };
+        let plan = Self { name: file.name, path, processes, control_planes: apis, gateways, growths };
         plan.check_names()?;
+        plan.check_addresses()?;
         Ok(plan)
     }
 
@@ -151,43 +124,20 @@ impl Plan {
         }
         Ok(())
     }
-}
 
-/// What gateways and workers have in common.
-struct Common {
-    fleet: String,
-    stores: Table,
-    /// Where the control plane serves nodes.
-    control_plane: String,
-}
-
-impl Common {
-    fn process(&self, name: String, role: ProgramRole, mut own: Table) -> Process {
-        own.remove("id");
-        let mut settings = self.stores.clone();
-        merge(&mut settings, own);
-        settings.insert("control_plane".to_owned(), Value::String(self.control_plane.clone()));
-        put(&mut settings, "node", "id", &name);
-        settings.entry("fleet").or_insert_with(|| Value::String(self.fleet.clone()));
-        Process { name, role, settings }
-    }
-
-    /// A node that is added is like the last one of the file, but for `added`; a worker takes every role, so that it
-    /// shares the load wherever that is.
-    fn growth(&self, role: ProgramRole, of_file: &[Table], added: Table) -> Result<Growth, String> {
-        let ids: Vec<&str> = of_file.iter().map(|own| id(own, role)).collect::<Result<_, _>>()?;
-        let mut own = of_file.last().cloned().unwrap_or_default();
-        if role == ProgramRole::Worker {
-            own.remove("roles");
-            own.extend(all_roles(of_file).map(|roles| ("roles".to_owned(), roles)));
+    /// No two programs may listen at the same place: one of them would be started again and again.
+    fn check_addresses(&self) -> Result<(), String> {
+        let mut known: Vec<(SocketAddr, &str)> = Vec::new();
+        for process in &self.processes {
+            for at in addresses(&process.settings).filter(|at| at.port() != 0) {
+                if let Some((_, other)) = known.iter().find(|(taken, _)| *taken == at) {
+                    return Err(format!("{other} and {} both listen at {at}", process.name));
+                }
+                known.push((at, &process.name));
+            }
         }
-        merge(&mut own, added);
-        Ok(Growth::new(role, &ids, self.process(String::new(), role, own).settings))
+        Ok(())
     }
-}
-
-fn id(own: &Table, role: ProgramRole) -> Result<&str, String> {
-    text(own, &["id"]).ok_or_else(|| format!("each {} needs an id", program(role)))
 }
 
 #[cfg(test)]
@@ -243,11 +193,27 @@ mod tests {
     }
 
     #[test]
+    fn nodes_know_every_control_plane() {
+        let two = "store.url = \"mysql://a/b\"\n[[control_planes]]\nid = \"c-1\"\nlisten = \"127.0.0.1:5\"\n\
+                   nodes.listen = \"127.0.0.1:6\"\n[[control_planes]]\nid = \"c-2\"\nlisten = \"127.0.0.1:7\"\n\
+                   nodes.listen = \"127.0.0.1:8\"\n[[gateways]]";
+        let plan = plan(&FILE.replacen("[[gateways]]", two, 1)).unwrap();
+        assert_eq!(plan.control_planes, ["127.0.0.1:5", "127.0.0.1:7"]);
+        let names: Vec<_> = plan.processes.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["c-1", "c-2", "worker-1", "gw-1"]);
+        for process in &plan.processes[2..] {
+            assert_eq!(text(&process.settings, &["control_plane"]), Some("127.0.0.1:6,127.0.0.1:8"));
+        }
+    }
+
+    #[test]
     fn faults_are_named() {
         let twice = FILE.replace("worker-1", "gw-1");
         assert!(plan(&twice).unwrap_err().contains("two programs are named \"gw-1\""));
         let nameless = FILE.replace("id = \"worker-1\"", "");
         assert!(plan(&nameless).unwrap_err().contains("each chat-worker needs an id"));
+        let same_port = FILE.replace("127.0.0.1:3", "127.0.0.1:2");
+        assert_eq!(plan(&same_port).unwrap_err(), "control-plane and gw-1 both listen at 127.0.0.1:2");
         let of_another = FILE.replace("worker-1", "gw-2");
         assert!(plan(&of_another).unwrap_err().contains("\"gw-2\" would be the name of an added node"));
     }

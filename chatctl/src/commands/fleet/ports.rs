@@ -6,12 +6,13 @@ use std::{
 };
 
 use protocol::identity::ProgramRole;
-use toml::{Table, Value};
+use toml::Value;
 
 use super::{
     place::Place,
-    plan::{Plan, Process},
-    settings::{put, text},
+    plan::Plan,
+    process::Process,
+    settings::{addresses, put, text},
 };
 use crate::error::CommandError;
 
@@ -72,12 +73,6 @@ impl Ports {
     }
 }
 
-/// Every address that a program listens at.
-fn addresses(settings: &Table) -> impl Iterator<Item = SocketAddr> {
-    let listens = [&["listen"][..], &["link", "listen"], &["nodes", "listen"]];
-    listens.into_iter().filter_map(|path| text(settings, path)?.parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,7 +86,8 @@ mod tests {
         let first = ports.take(None, Some(last)).unwrap();
         let second = ports.take(None, Some(last)).unwrap();
         assert!(last.port() + 1 < first.port() && first.port() < second.port(), "{first} {second}");
-        assert_eq!(ports.take(Some(last), Some(last)).unwrap().port() > second.port(), true, "it is another's by now");
+        let third = ports.take(Some(last), Some(last)).unwrap();
+        assert!(third.port() > second.port(), "where it was before is another's by now");
         assert!(ports.take(None, None).is_err());
     }
 

@@ -1,5 +1,7 @@
 //! Settings of programs, as tables of TOML.
 
+use std::net::SocketAddr;
+
 use toml::{Table, Value};
 
 /// The text at a path of sections.
@@ -37,4 +39,10 @@ pub(super) fn merge(under: &mut Table, over: Table) {
             }
         }
     }
+}
+
+/// Every address that a program listens at.
+pub(super) fn addresses(settings: &Table) -> impl Iterator<Item = SocketAddr> {
+    let listens = [&["listen"][..], &["link", "listen"], &["nodes", "listen"]];
+    listens.into_iter().filter_map(|path| text(settings, path)?.parse().ok())
 }

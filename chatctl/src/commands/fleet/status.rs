@@ -5,12 +5,7 @@ use std::path::PathBuf;
 use protocol::identity::ProgramRole;
 use serde::Serialize;
 
-use super::{
-    counts::Counts,
-    growth::Growth,
-    place::Place,
-    plan::{Plan, program},
-};
+use super::{counts::Counts, growth::Growth, place::Place, plan::Plan, process::program};
 use crate::{
     error::CommandError,
     output::{Cell, Column, Tabular, Tone},

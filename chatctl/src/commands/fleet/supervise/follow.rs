@@ -9,12 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keep::{Keeper, Kept};
 use crate::{
-    commands::fleet::{
-        counts::Counts,
-        growth::Growth,
-        plan::{Plan, Process},
-        ports::Ports,
-    },
+    commands::fleet::{counts::Counts, growth::Growth, plan::Plan, ports::Ports, process::Process},
     context::{Context, ContextFile},
     error::CommandError,
     http_client::client,

@@ -18,7 +18,7 @@ use super::settle::Settler;
 use crate::{
     commands::fleet::{
         place::{Place, terminate},
-        plan::Process,
+        process::Process,
     },
     error::CommandError,
 };

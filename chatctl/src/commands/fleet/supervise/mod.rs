@@ -14,7 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{follow::Follower, keep::Keeper, readiness::until_ready, settle::Settler};
 use super::{
     place::{Place, SUPERVISOR},
-    plan::{Plan, Process},
+    plan::Plan,
+    process::Process,
 };
 use crate::{
     commands::{

@@ -5,7 +5,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     api::Api,
-    commands::fleet::plan::Process,
+    commands::fleet::process::Process,
     context::Context,
     error::{CommandError, Kind},
 };

@@ -7,12 +7,7 @@ use protocol::identity::ProgramRole;
 use toml::Value;
 
 use crate::{
-    commands::fleet::{
-        certificates::Authority,
-        place::Place,
-        plan::{Plan, Process},
-        settings::put,
-    },
+    commands::fleet::{certificates::Authority, place::Place, plan::Plan, process::Process, settings::put},
     context::{Context, Jwt},
     error::CommandError,
 };
@@ -68,14 +63,18 @@ impl Settler {
     pub(super) fn context(&self, plan: &Plan) -> Context {
         Context {
             ca: None,
-            control_plane: format!("http://{}", plan.control_plane),
+            control_plane: urls(&plan.control_planes).join(","),
             admin_token: Some(self.secrets.admin_token.clone()),
-            gateways: plan.gateways.iter().map(|(_, listen)| format!("http://{listen}")).collect(),
+            gateways: urls(plan.gateways.iter().map(|(_, listen)| listen)),
             service_token: None,
             production: false,
             jwt: Some(Jwt { alg: "HS256".to_owned(), secret: self.secrets.jwt_secret.clone() }),
         }
     }
+}
+
+fn urls<'a>(listens: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    listens.into_iter().map(|listen| format!("http://{listen}")).collect()
 }
 
 /// This program again. It finds the fleet's directory by the same variables, for the control plane inherits them.
