@@ -11,7 +11,12 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{follow::Follower, keep::Keeper, readiness::until_ready, settle::Settler};
+use self::{
+    follow::Follower,
+    keep::Keeper,
+    readiness::{now_ms, until_ready},
+    settle::Settler,
+};
 use super::{
     place::{Place, SUPERVISOR},
     plan::Plan,
@@ -81,6 +86,7 @@ async fn start_and_serve(
     signals: &mut Signals,
     began: Instant,
 ) -> Result<(), CommandError> {
+    let since_ms = now_ms();
     let mut processes = plan.processes.clone();
     for process in &mut processes {
         keeper.start(process)?;
@@ -89,7 +95,7 @@ async fn start_and_serve(
     let mut follower = Follower::new(&plan, keeper, context.clone());
     processes.extend(follower.start()?);
     tokio::select! {
-        ready = until_ready(&processes, &context) => ready?,
+        ready = until_ready(&processes, &context, since_ms) => ready?,
         () = signals.next() => return Err(CommandError::failed("stopped before the fleet was ready")),
     }
     context.gateways = follower.gateways();

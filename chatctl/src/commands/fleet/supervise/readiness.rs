@@ -16,10 +16,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Waits until the control plane knows every node as live and every gateway takes clients.
-pub(super) async fn until_ready(processes: &[Process], context: &Context) -> Result<(), CommandError> {
+///
+/// Those of its last run look live to a control plane that has only just started; a life that began before `since_ms`
+/// does not count.
+pub(super) async fn until_ready(processes: &[Process], context: &Context, since_ms: u64) -> Result<(), CommandError> {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let why = match in_the_way(processes, context).await {
+        let why = match in_the_way(processes, context, since_ms).await {
             None => return Ok(()),
             Some(why) => why,
         };
@@ -31,7 +34,12 @@ pub(super) async fn until_ready(processes: &[Process], context: &Context) -> Res
     }
 }
 
-async fn in_the_way(processes: &[Process], context: &Context) -> Option<String> {
+/// Now, as the programs count their lives.
+pub(super) fn now_ms() -> u64 {
+    u64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
+}
+
+async fn in_the_way(processes: &[Process], context: &Context, since_ms: u64) -> Option<String> {
     let nodes = match Api::new(context) {
         Ok(api) => api.nodes().await,
         Err(error) => return Some(error.to_string()),
@@ -41,7 +49,7 @@ async fn in_the_way(processes: &[Process], context: &Context) -> Option<String> 
         Err(error) => return Some(error.to_string()),
     };
     for process in processes.iter().filter(|process| process.role != ProgramRole::ControlPlane) {
-        match nodes.iter().find(|node| node.id == process.name) {
+        match nodes.iter().find(|node| node.id == process.name && node.incarnation >= since_ms) {
             Some(node) if node.status == NodeStatus::Live && node.trouble.is_empty() => {}
             Some(node) if !node.trouble.is_empty() => return Some(format!("{}: {}", process.name, node.trouble)),
             _ => return Some(format!("{} has not registered", process.name)),
