@@ -44,14 +44,14 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts it; ready when it returns.
-    pub(crate) fn up() -> Result<Self, String> {
+    /// Starts it; ready when it returns. `edit` changes what deploy/local/fleet.toml says.
+    pub(crate) fn up(kind: &str, edit: impl Fn(&str) -> String) -> Result<Self, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let stack = root.join("deploy/local/stack");
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
-        // target/PROFILE/examples/soak
+        // target/PROFILE/examples/NAME
         let chatctl = me.parent().and_then(Path::parent).ok_or("cannot find chatctl")?.join("chatctl");
-        let name = format!("soak-{}", std::process::id());
+        let name = format!("{kind}-{}", std::process::id());
         let home = std::env::temp_dir().join(&name);
         fs::create_dir_all(&home).map_err(|error| error.to_string())?;
         let database = name.replace('-', "_");
@@ -66,7 +66,7 @@ impl Fleet {
             .replace("127.0.0.1:77", "127.0.0.1:79")
             .replace("nodes = \"127.0.0.1:19042\"\nreplication = 1", &nodes);
         let file = home.join("fleet.toml");
-        fs::write(&file, text).map_err(|error| error.to_string())?;
+        fs::write(&file, edit(&text)).map_err(|error| error.to_string())?;
         let log = File::create(home.join("supervisor.log")).map_err(|error| error.to_string())?;
         let mut command = Command::new(&chatctl);
         command
@@ -81,13 +81,18 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Waits until every node is live without trouble.
+    /// Waits until every node of the file is live without trouble, and there are no others.
     pub(crate) fn wait_ready(&self) -> Result<(), String> {
-        until("the fleet is ready", || {
+        self.wait_nodes(6)
+    }
+
+    /// Waits until there are so many nodes, all of them live without trouble.
+    pub(crate) fn wait_nodes(&self, count: usize) -> Result<(), String> {
+        until(&format!("there are {count} nodes, and they are well"), || {
             let nodes = self.json(&["node", "list"]).ok()?;
             let nodes = nodes.as_array()?;
             let well = |node: &Value| node["status"] == "live" && node["trouble"] == "";
-            (nodes.len() == 6 && nodes.iter().all(well)).then_some(())
+            (nodes.len() == count && nodes.iter().all(well)).then_some(())
         })
     }
 
@@ -98,16 +103,23 @@ impl Fleet {
         command
     }
 
-    fn json(&self, args: &[&str]) -> Result<Value, String> {
+    /// What a command of chatctl says.
+    pub(crate) fn json(&self, args: &[&str]) -> Result<Value, String> {
         let output = run(self.command(args).args(["-o", "json"]))?;
-        serde_json::from_str(&output).map_err(|error| error.to_string())
+        // What follows an operation says a line for each event.
+        let last = output.lines().last().unwrap_or_default();
+        serde_json::from_str(&output).or_else(|_| serde_json::from_str(last)).map_err(|error| error.to_string())
+    }
+
+    /// A verb of `chatctl fleet`, for this one.
+    pub(crate) fn verb(&self, verb: &str) -> Result<Value, String> {
+        self.json(&["fleet", verb, "-f", &self.file.display().to_string()])
     }
 
     /// The process of a program.
     pub(crate) fn pid(&self, name: &str) -> Result<String, String> {
-        let file = self.file.display().to_string();
         until(&format!("{name} runs"), || {
-            let all = self.json(&["fleet", "status", "-f", &file]).ok()?;
+            let all = self.verb("status").ok()?;
             all.as_array()?.iter().find(|one| one["name"] == name)?["pid"].as_u64().map(|pid| pid.to_string())
         })
     }
@@ -166,7 +178,8 @@ fn run(command: &mut Command) -> Result<String, String> {
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-fn until<T>(what: &str, so: impl Fn() -> Option<T>) -> Result<T, String> {
+/// Waits until it is so.
+pub(crate) fn until<T>(what: &str, so: impl Fn() -> Option<T>) -> Result<T, String> {
     let deadline = Instant::now() + DEADLINE;
     loop {
         if let Some(found) = so() {

@@ -112,7 +112,7 @@ fn run(args: &Args, faults: &[&Fault]) -> Result<bool, String> {
     if faults.is_empty() {
         return Err(format!("no fault has {:?} in its name; --list shows all", args.only));
     }
-    let fleet = Fleet::up()?;
+    let fleet = Fleet::up("soak", str::to_owned)?;
     println!("{HEAD}");
     let mut rows = Vec::new();
     let mut all_held = true;

@@ -21,6 +21,7 @@ const SERVICE_TOKEN_TTL: Duration = Duration::from_secs(365 * 86_400);
 
 #[derive(Serialize)]
 struct Ready<'a> {
+    /// Its URL; of each, separated by commas.
     control_plane: &'a str,
     gateways: &'a [ReadyGateway],
     admin_token: Option<&'a str>,

@@ -4,6 +4,7 @@
 
 mod context;
 mod conversation;
+mod fleet;
 mod gateway;
 mod incident;
 mod operation;

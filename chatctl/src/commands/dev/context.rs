@@ -64,8 +64,10 @@ fn write(name: &str, context: &Context) -> Result<Option<String>, CommandError> 
 }
 
 /// A fleet of this machine may be replaced: it was written by `chatctl dev`, or can be written again.
-fn is_local(url: &str) -> bool {
-    let host = url.trim_start_matches("http://");
+fn is_local(urls: &str) -> bool {
     let is_loopback = |address: std::net::SocketAddr| address.ip().is_loopback();
-    host.starts_with("localhost:") || host.parse().is_ok_and(is_loopback) || host == "localhost"
+    urls.split(',').all(|url| {
+        let host = url.trim().trim_start_matches("http://");
+        host.starts_with("localhost:") || host.parse().is_ok_and(is_loopback) || host == "localhost"
+    })
 }

@@ -1,21 +1,28 @@
 //! `chatctl fleet`: a described fleet as processes of this machine.
 
 mod certificates;
+mod control_planes;
+mod counts;
+mod growth;
+mod nodes;
 mod place;
 mod plan;
+mod ports;
+mod process;
+mod scale;
+mod settings;
+mod status;
 mod supervise;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde::Serialize;
 use tokio::time::{Duration, Instant, sleep};
 
-use self::{place::Place, plan::Plan};
+use self::{counts::Direction, place::Place, plan::Plan, scale::What};
 use super::no_dry_run;
 use crate::{
     error::{CommandError, Kind},
-    output::{Cell, Column, Tabular, Tone},
     session::Session,
 };
 
@@ -43,6 +50,21 @@ pub enum Args {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say how many gateways or workers a fleet that runs shall have in all; its supervisor starts and stops them
+    ///
+    /// Those of the file stay. The control plane of a fleet calls this by itself (provision.command), as for
+    /// `chatctl prescale` and events; `chatctl fleet status` shows what came of it.
+    Scale {
+        /// The fleet's description
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// What there may be more of
+        what: What,
+        /// How many there shall be
+        count: u64,
+        /// Never take away, or never add [default: whichever is needed]
+        direction: Option<Direction>,
+    },
     /// The programs of a fleet: whether they run, as which process, and where their logs are
     Status {
         /// The fleet's description
@@ -62,62 +84,16 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
             no_dry_run(session, "fleet down")?;
             down(session, &Plan::read(&file)?).await
         }
-        Args::Status { file } => {
-            let plan = Plan::read(&file)?;
-            session.ui.list(&status(&plan)?)
+        Args::Scale { file, what, count, direction } => {
+            scale::scale(session, &Plan::read(&file)?, what, count, direction)
         }
+        Args::Status { file } => session.ui.list(&status::status(&Plan::read(&file)?)?),
     }
-}
-
-/// A program of a fleet, as `status` shows it.
-#[derive(Debug, Serialize)]
-struct ProcessStatus {
-    name: String,
-    program: &'static str,
-    state: &'static str,
-    pid: Option<u32>,
-    log: PathBuf,
-}
-
-impl Tabular for ProcessStatus {
-    const COLUMNS: &'static [Column] = &[
-        Column("NAME", false),
-        Column("PROGRAM", false),
-        Column("STATE", false),
-        Column("PID", false),
-        Column("LOG", true),
-    ];
-
-    fn row(&self) -> Vec<Cell> {
-        let tone = if self.pid.is_some() { Tone::Good } else { Tone::Bad };
-        let pid = self.pid.map_or_else(String::new, |pid| pid.to_string());
-        vec![
-            (&self.name).into(),
-            self.program.into(),
-            Cell::new(self.state, tone),
-            pid.into(),
-            self.log.display().to_string().into(),
-        ]
-    }
-}
-
-fn status(plan: &Plan) -> Result<Vec<ProcessStatus>, CommandError> {
-    let place = Place::of(plan)?;
-    let of = |process: &plan::Process| {
-        let pid = place.pid(&process.name);
-        let state = if pid.is_some() { "running" } else { "down" };
-        let (name, log) = (process.name.clone(), place.log(&process.name));
-        ProcessStatus { name, program: process.program(), state, pid, log }
-    };
-    Ok(plan.processes.iter().map(of).collect())
 }
 
 async fn down(session: &Session, plan: &Plan) -> Result<(), CommandError> {
     let place = Place::of(plan)?;
-    let Some(pid) = place.pid(place::SUPERVISOR) else {
-        let why = format!("fleet {} does not run", plan.name);
-        return Err(CommandError::new(Kind::NotFound, why).hint("chatctl fleet up -f FILE starts it"));
-    };
+    let pid = place.pid(place::SUPERVISOR).ok_or_else(|| does_not_run(plan))?;
     place::terminate(pid)?;
     let deadline = Instant::now() + session.global.timeout;
     while place.pid(place::SUPERVISOR).is_some() {
@@ -127,4 +103,9 @@ async fn down(session: &Session, plan: &Plan) -> Result<(), CommandError> {
         sleep(LOOK).await;
     }
     session.ui.say(&format!("fleet {} is down", plan.name), &serde_json::json!({ "fleet": plan.name, "state": "down" }))
+}
+
+fn does_not_run(plan: &Plan) -> CommandError {
+    let error = CommandError::new(Kind::NotFound, format!("fleet {} does not run", plan.name));
+    error.hint("chatctl fleet up -f FILE starts it")
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use fleet::Secrets;
+use toml::Table;
 
 use super::plan::Plan;
 use crate::{commands::data_home, error::CommandError};
@@ -52,6 +53,19 @@ impl Place {
         };
         write().map_err(|error| CommandError::failed(format!("cannot write {}: {error}", path.display())))?;
         Ok(path)
+    }
+
+    /// The settings that a program was started with last.
+    pub(super) fn settings(&self, name: &str) -> Option<Table> {
+        fs::read_to_string(self.path(&format!("{name}.toml"))).ok()?.parse().ok()
+    }
+
+    /// Forgets a program that is no part of the fleet any more; its log stays. Also what the control plane ordered: the
+    /// next of its name must not begin as drained.
+    pub(super) fn forget(&self, name: &str) {
+        for what in ["toml", "pem", "key", "desired"] {
+            let _ = fs::remove_file(self.path(&format!("{name}.{what}")));
+        }
     }
 
     pub(super) fn keep_pid(&self, name: &str, pid: u32) -> Result<(), CommandError> {

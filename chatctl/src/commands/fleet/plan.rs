@@ -1,46 +1,37 @@
 //! What a fleet's file says: which programs, with which settings.
 
-use std::path::Path;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use protocol::identity::ProgramRole;
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::Table;
 
+use super::{
+    control_planes::ControlPlanes,
+    growth::Growth,
+    nodes::Common,
+    process::{Process, id},
+    settings::{addresses, text},
+};
 use crate::error::CommandError;
 
 /// A fleet.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) name: String,
-    /// The control plane first, gateways last.
+    /// The file, wherever one stands.
+    pub(super) path: PathBuf,
+    /// Control planes first, gateways last.
     pub(super) processes: Vec<Process>,
-    /// Where the control plane serves chatctl.
-    pub(super) control_plane: String,
+    /// Where each control plane serves chatctl.
+    pub(super) control_planes: Vec<String>,
     /// Names of gateways, and where clients reach them.
     pub(super) gateways: Vec<(String, String)>,
-}
-
-/// A program of it.
-#[derive(Debug)]
-pub(super) struct Process {
-    pub(super) name: String,
-    pub(super) role: ProgramRole,
-    pub(super) settings: Table,
-}
-
-impl Process {
-    /// The program that it is.
-    pub(super) const fn program(&self) -> &'static str {
-        program(self.role)
-    }
-}
-
-const fn program(role: ProgramRole) -> &'static str {
-    match role {
-        ProgramRole::ControlPlane => "chat-control-plane",
-        ProgramRole::Worker => "chat-worker",
-        ProgramRole::Gateway => "chat-gateway",
-    }
+    /// How gateways are added, and workers.
+    pub(super) growths: [Growth; 2],
 }
 
 /// The file. What it does not know it passes on: each program checks its own settings.
@@ -50,13 +41,25 @@ struct File {
     name: String,
     /// Settings of gateways and workers: where the stores are.
     stores: Table,
+    /// Settings of the control plane; of all, where there are several.
     control_plane: Table,
+    #[serde(default)]
+    control_planes: Vec<Table>,
     gateways: Vec<Table>,
     workers: Vec<Table>,
+    #[serde(default)]
+    added: Added,
 }
 
-const LISTEN: &str = "127.0.0.1:7400";
-const NODES: &str = "127.0.0.1:7500";
+/// What differs in nodes that are added.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Added {
+    #[serde(default)]
+    gateways: Table,
+    #[serde(default)]
+    workers: Table,
+}
 
 impl Plan {
     pub(super) fn read(path: &Path) -> Result<Self, CommandError> {
@@ -68,71 +71,72 @@ impl Plan {
             let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
             CommandError::usage(format!("{shown}, line {line}: {}", error.message()))
         })?;
-        Self::of(file).map_err(|why| CommandError::usage(format!("{shown}: {why}")))
+        let path = std::path::absolute(path);
+        let path = path.map_err(|error| CommandError::failed(format!("cannot find {shown}: {error}")))?;
+        Self::of(file, path).map_err(|why| CommandError::usage(format!("{shown}: {why}")))
     }
 
-    fn of(file: File) -> Result<Self, String> {
+    fn of(file: File, path: PathBuf) -> Result<Self, String> {
         domain::NodeId::parse(&file.name).map_err(|error| format!("name: {error}"))?;
-        let control_plane = text(&file.control_plane, &["listen"]).unwrap_or(LISTEN).to_owned();
-        let nodes = text(&file.control_plane, &["nodes", "listen"]).unwrap_or(NODES).to_owned();
-        let mut processes = vec![Process {
-            name: "control-plane".to_owned(),
-            role: ProgramRole::ControlPlane,
-            settings: file.control_plane,
-        }];
+        let ControlPlanes { mut processes, apis, nodes } = ControlPlanes::of(&file.control_plane, file.control_planes)?;
+        let common = Common { fleet: file.name.clone(), stores: file.stores, control_plane: nodes.join(",") };
+        let growths = [
+            common.growth(ProgramRole::Gateway, &file.gateways, file.added.gateways)?,
+            common.growth(ProgramRole::Worker, &file.workers, file.added.workers)?,
+        ];
         let mut gateways = Vec::new();
-        let workers = file.workers.into_iter().map(|table| (table, ProgramRole::Worker));
-        for (mut own, role) in workers.chain(file.gateways.into_iter().map(|table| (table, ProgramRole::Gateway))) {
-            let id = own.remove("id").and_then(|id| id.as_str().map(str::to_owned));
-            let name = id.ok_or_else(|| format!("each {} needs an id", program(role)))?;
-            domain::NodeId::parse(&name).map_err(|error| format!("id {name:?}: {error}"))?;
-            if processes.iter().any(|process| process.name == name) {
-                return Err(format!("two programs are named {name:?}"));
-            }
-            if role == ProgramRole::Gateway {
-                let listen = text(&own, &["listen"]).ok_or_else(|| format!("gateway {name} needs listen"))?;
-                gateways.push((name.clone(), listen.to_owned()));
-            }
-            let mut settings = file.stores.clone();
-            merge(&mut settings, own);
-            settings.insert("control_plane".to_owned(), Value::String(nodes.clone()));
-            put(&mut settings, "node", "id", &name);
-            settings.entry("fleet").or_insert_with(|| Value::String(file.name.clone()));
-            processes.push(Process { name, role, settings });
+        for own in file.workers {
+            let name = id(&own, ProgramRole::Worker)?.to_owned();
+            processes.push(common.process(name, ProgramRole::Worker, own));
+        }
+        for own in file.gateways {
+            let name = id(&own, ProgramRole::Gateway)?.to_owned();
+            let listen = text(&own, &["listen"]).ok_or_else(|| format!("gateway {name} needs listen"))?;
+            gateways.push((name.clone(), listen.to_owned()));
+            processes.push(common.process(name, ProgramRole::Gateway, own));
         }
         if gateways.is_empty() {
             return Err("a fleet needs at least one gateway".to_owned());
         }
-        Ok(Self { name: file.name, processes, control_plane, gateways })
+        let plan = Self { name: file.name, path, processes, control_planes: apis, gateways, growths };
+        plan.check_names()?;
+        plan.check_addresses()?;
+        Ok(plan)
     }
-}
 
-fn text<'a>(table: &'a Table, path: &[&str]) -> Option<&'a str> {
-    let (last, sections) = path.split_last()?;
-    let mut table = table;
-    for section in sections {
-        table = table.get(*section)?.as_table()?;
+    /// How nodes are added: gateways, else workers.
+    pub(super) fn growth(&self, role: ProgramRole) -> &Growth {
+        let [gateways, workers] = &self.growths;
+        if role == ProgramRole::Gateway { gateways } else { workers }
     }
-    table.get(*last)?.as_str()
-}
 
-/// Sets a value in a section.
-pub(super) fn put(settings: &mut Table, section: &str, key: &str, value: &str) {
-    let section = settings.entry(section).or_insert_with(|| Value::Table(Table::new()));
-    if let Some(section) = section.as_table_mut() {
-        section.insert(key.to_owned(), Value::String(value.to_owned()));
-    }
-}
-
-/// Lays `over` over `under`, section by section.
-fn merge(under: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (under.get_mut(&key).and_then(Value::as_table_mut), value) {
-            (Some(inner), Value::Table(value)) => merge(inner, value),
-            (_, value) => {
-                under.insert(key, value);
+    /// No two programs may be named alike, nor one as another that may be added.
+    fn check_names(&self) -> Result<(), String> {
+        let all = || self.processes.iter().map(|process| process.name.as_str());
+        for name in all() {
+            domain::NodeId::parse(name).map_err(|error| format!("id {name:?}: {error}"))?;
+            if all().filter(|other| *other == name).count() > 1 {
+                return Err(format!("two programs are named {name:?}"));
+            }
+            if self.growths.iter().any(|growth| growth.all_names().any(|added| added == name)) {
+                return Err(format!("{name:?} would be the name of an added node: choose another id"));
             }
         }
+        Ok(())
+    }
+
+    /// No two programs may listen at the same place: one of them would be started again and again.
+    fn check_addresses(&self) -> Result<(), String> {
+        let mut known: Vec<(SocketAddr, &str)> = Vec::new();
+        for process in &self.processes {
+            for at in addresses(&process.settings).filter(|at| at.port() != 0) {
+                if let Some((_, other)) = known.iter().find(|(taken, _)| *taken == at) {
+                    return Err(format!("{other} and {} both listen at {at}", process.name));
+                }
+                known.push((at, &process.name));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -157,7 +161,7 @@ mod tests {
     "#;
 
     fn plan(text: &str) -> Result<Plan, String> {
-        Plan::of(toml::from_str(text).unwrap())
+        Plan::of(toml::from_str(text).unwrap(), PathBuf::from("/fleet.toml"))
     }
 
     #[test]
@@ -176,10 +180,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_is_like_the_last_of_the_file_unless_it_says_otherwise() {
+        let two = format!("{FILE}\nroles = \"fanout\"\n[[workers]]\nid = \"worker-2\"\nroles = \"persister-direct\"");
+        let added = |text: &str| plan(text).unwrap().growths.map(|growth| growth.process(1));
+        let [gateway, worker] = added(&two);
+        assert_eq!((gateway.name.as_str(), worker.name.as_str()), ("gw-2", "worker-3"));
+        assert_eq!(gateway.settings["kafka"]["partitions"].as_integer(), Some(4));
+        assert_eq!(text(&worker.settings, &["roles"]), Some("fanout,persister-direct"));
+        assert_eq!(text(&worker.settings, &["control_plane"]), Some("127.0.0.1:2"));
+        let [_, worker] = added(&format!("{two}\n[added.workers]\nroles = \"fanout\""));
+        assert_eq!(text(&worker.settings, &["roles"]), Some("fanout"));
+    }
+
+    #[test]
+    fn nodes_know_every_control_plane() {
+        let two = "store.url = \"mysql://a/b\"\n[[control_planes]]\nid = \"c-1\"\nlisten = \"127.0.0.1:5\"\n\
+                   nodes.listen = \"127.0.0.1:6\"\n[[control_planes]]\nid = \"c-2\"\nlisten = \"127.0.0.1:7\"\n\
+                   nodes.listen = \"127.0.0.1:8\"\n[[gateways]]";
+        let plan = plan(&FILE.replacen("[[gateways]]", two, 1)).unwrap();
+        assert_eq!(plan.control_planes, ["127.0.0.1:5", "127.0.0.1:7"]);
+        let names: Vec<_> = plan.processes.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["c-1", "c-2", "worker-1", "gw-1"]);
+        for process in &plan.processes[2..] {
+            assert_eq!(text(&process.settings, &["control_plane"]), Some("127.0.0.1:6,127.0.0.1:8"));
+        }
+    }
+
+    #[test]
     fn faults_are_named() {
         let twice = FILE.replace("worker-1", "gw-1");
         assert!(plan(&twice).unwrap_err().contains("two programs are named \"gw-1\""));
         let nameless = FILE.replace("id = \"worker-1\"", "");
         assert!(plan(&nameless).unwrap_err().contains("each chat-worker needs an id"));
+        let same_port = FILE.replace("127.0.0.1:3", "127.0.0.1:2");
+        assert_eq!(plan(&same_port).unwrap_err(), "control-plane and gw-1 both listen at 127.0.0.1:2");
+        let of_another = FILE.replace("worker-1", "gw-2");
+        assert!(plan(&of_another).unwrap_err().contains("\"gw-2\" would be the name of an added node"));
     }
 }

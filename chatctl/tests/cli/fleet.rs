@@ -1,0 +1,37 @@
+use crate::support::chatctl_in;
+
+const FILE: &str = r#"
+name = "nobody-started-this"
+[stores]
+[control_plane]
+[[gateways]]
+id = "gw-1"
+listen = "127.0.0.1:7401"
+[[workers]]
+id = "worker-1"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_fleet_that_runs_is_scaled() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("fleet.toml");
+    std::fs::write(&file, FILE).unwrap();
+    let scale = ["fleet", "scale", "-f", file.to_str().unwrap()];
+    let ran = chatctl_in(home.path(), &[&scale[..], &["gateways", "2", "up"]].concat()).await;
+    assert_eq!(ran.code, 4);
+    assert_eq!(ran.err, "error: fleet nobody-started-this does not run\nhint: chatctl fleet up -f FILE starts it\n");
+    for odd in [&["gateways"][..], &["gateways", "-1"], &["gateways", "2", "sideways"], &["planes", "2"]] {
+        assert_eq!(chatctl_in(home.path(), &[&scale[..], odd].concat()).await.code, 2, "{odd:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_planes_that_cannot_share_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("fleet.toml");
+    let plane = "[[control_planes]]\nid = \"c\"\n";
+    std::fs::write(&file, format!("{FILE}{plane}{plane}")).unwrap();
+    let ran = chatctl_in(home.path(), &["fleet", "up", "-f", file.to_str().unwrap()]).await;
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("several control planes share their state: set store.url"), "{}", ran.err);
+}
