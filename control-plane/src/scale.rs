@@ -150,50 +150,22 @@ async fn step(app: &App, id: &str) -> Result<(), AppError> {
         .map_err(|error| StoreError::Corrupt(format!("{id}: {error}")))?;
     if operation.state == OperationState::Cancelling {
         let message = "cancelled: what was added stays until `prescale revert`".to_owned();
-        return save(app, &operation, &detail, message, Some((OperationState::Cancelled, None)), Vec::new()).await;
+        return save(app, &operation, &detail, message, Some((OperationState::Cancelled, None))).await;
     }
-    let views = app.nodes.views();
     let late = app.clock.now_ms() > operation.created_ms + THERE_MS_MAX;
-    if !detail.leaving.is_empty() {
-        let mut desired = Vec::new();
-        let mut left = Vec::new();
-        for id in &detail.leaving {
-            let Some(view) = views.iter().find(|view| view.record.id == *id) else { continue };
-            if view.lost || view.record.role != NodeRole::Gateway {
-                continue;
-            }
-            if view.desired.drain.is_none() {
-                let operation = operation.id.clone();
-                let drain = DrainRecord { operation, deadline_ms: DRAIN_MS, rate_per_s: DRAIN_RATE_PER_S };
-                desired.push(view.desired.next(Some(drain)));
-            }
-            if view.desired.drain.is_none() || view.report.connections > 0 || !view.is_settled() {
-                left.push(id.clone());
-            }
-        }
-        if !left.is_empty() {
-            if late {
-                let why = format!("{} did not become empty", left.join(", "));
-                let failed = Some((OperationState::Failed, Some(why.clone())));
-                return save(app, &operation, &detail, why, failed, desired).await;
-            }
-            if desired.is_empty() {
-                return Ok(());
-            }
-            let message = format!("{} are drained", left.join(", "));
-            return save(app, &operation, &detail, message, None, desired).await;
-        }
+    if !detail.leaving.is_empty() && !empty_leaving(app, &operation, &detail, late).await? {
+        return Ok(());
     }
     if !detail.is_told {
         if let Err(why) = app.provisioner.tell(&detail).await {
             let why = format!("the provisioner does not take it: {why}");
-            return save(app, &operation, &detail, why.clone(), Some((OperationState::Failed, Some(why))), Vec::new())
-                .await;
+            return save(app, &operation, &detail, why.clone(), Some((OperationState::Failed, Some(why)))).await;
         }
         detail.is_told = true;
         let message = format!("the provisioner ({}) is told", app.provisioner.name());
-        return save(app, &operation, &detail, message, None, Vec::new()).await;
+        return save(app, &operation, &detail, message, None).await;
     }
+    let views = app.nodes.views();
     let live = |role| views.iter().filter(|view| view.record.role == role && !view.lost).count() as u64;
     let (gateways, workers) = (live(NodeRole::Gateway), live(NodeRole::Worker));
     let target = detail.target;
@@ -205,14 +177,53 @@ async fn step(app: &App, id: &str) -> Result<(), AppError> {
     let message = format!("{gateways} gateways and {workers} workers are live");
     if is_there {
         app.nodes_forget(&detail.leaving).await?;
-        return save(app, &operation, &detail, message, Some((OperationState::Succeeded, None)), Vec::new()).await;
+        return save(app, &operation, &detail, message, Some((OperationState::Succeeded, None))).await;
     }
     if late {
         let why = format!("the nodes did not come or go within 15 min: {message}");
-        return save(app, &operation, &detail, why.clone(), Some((OperationState::Failed, Some(why))), Vec::new())
-            .await;
+        return save(app, &operation, &detail, why.clone(), Some((OperationState::Failed, Some(why)))).await;
     }
     Ok(())
+}
+
+/// Drains the gateways that are to go. True once none of them holds a connection.
+async fn empty_leaving(
+    app: &App,
+    operation: &Operation,
+    detail: &PrescaleDetail,
+    late: bool,
+) -> Result<bool, AppError> {
+    // Held from the look at what each shall do to its change: an override that is set meanwhile is not undone.
+    let _writing = app.writing.lock().await;
+    let views = app.nodes.views();
+    let mut desired = Vec::new();
+    let mut left = Vec::new();
+    for id in &detail.leaving {
+        let Some(view) = views.iter().find(|view| view.record.id == *id) else { continue };
+        if view.lost || view.record.role != NodeRole::Gateway {
+            continue;
+        }
+        if view.desired.drain.is_none() {
+            let operation = operation.id.clone();
+            let drain = DrainRecord { operation, deadline_ms: DRAIN_MS, rate_per_s: DRAIN_RATE_PER_S };
+            desired.push(view.desired.next(Some(drain)));
+        }
+        if view.desired.drain.is_none() || view.report.connections > 0 || !view.is_settled() {
+            left.push(id.as_str());
+        }
+    }
+    let left = left.join(", ");
+    if left.is_empty() {
+        return Ok(true);
+    }
+    if late {
+        let why = format!("{left} did not become empty");
+        let failed = Some((OperationState::Failed, Some(why.clone())));
+        save_held(app, operation, detail, why, failed, desired).await?;
+    } else if !desired.is_empty() {
+        save_held(app, operation, detail, format!("{left} are drained"), None, desired).await?;
+    }
+    Ok(false)
 }
 
 async fn save(
@@ -221,9 +232,20 @@ async fn save(
     detail: &PrescaleDetail,
     message: String,
     ended: Option<(OperationState, Option<String>)>,
-    desired: Vec<DesiredRecord>,
 ) -> Result<(), AppError> {
     let _writing = app.writing.lock().await;
+    save_held(app, known, detail, message, ended, Vec::new()).await
+}
+
+/// To be called by whoever holds `app.writing`.
+async fn save_held(
+    app: &App,
+    known: &Operation,
+    detail: &PrescaleDetail,
+    message: String,
+    ended: Option<(OperationState, Option<String>)>,
+    desired: Vec<DesiredRecord>,
+) -> Result<(), AppError> {
     let mut operation = app.operation(&known.id).await?;
     operation.detail = serde_json::to_value(detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let mut with: Vec<Change> = desired.into_iter().map(Change::Desired).collect();

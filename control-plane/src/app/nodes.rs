@@ -192,6 +192,11 @@ impl Nodes {
         *self.entries.lock() = entries;
     }
 
+    /// True once every node that lives has had time to be heard by this replica.
+    pub(crate) fn had_time(&self) -> bool {
+        self.started.lock().elapsed() >= START_GRACE
+    }
+
     pub(crate) fn view(&self, id: &str) -> Option<NodeView> {
         let started = *self.started.lock();
         self.entries.lock().get(id).map(|entry| entry.view(started))

@@ -17,6 +17,9 @@ const UNACKED_BATCHES: usize = 64;
 /// Between attempts while a store does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// Attempts to take a partition over between two complaints: 10 s.
+const COMPLAIN_EACH: u32 = 50;
+
 /// A partition as the loop sees it.
 struct Owned {
     state: SharedPartition,
@@ -30,7 +33,7 @@ struct Owned {
 
 /// What a future of the loop came to.
 enum Finished {
-    TakenOver { partition: u32, epoch: u64, recovered: StoreResult<(super::partition::Partition, u64)> },
+    TakenOver { partition: u32, epoch: u64, attempt: u32, recovered: StoreResult<(super::partition::Partition, u64)> },
     Folded { partition: u32, epoch: u64, ticket: Ticket },
 }
 
@@ -94,7 +97,7 @@ impl Sequencer {
 
     fn on_event(&mut self, event: ConsumerEvent, consumer: &mut dyn Consumer) {
         match event {
-            ConsumerEvent::Assigned { partition, epoch } => self.recover(partition, epoch),
+            ConsumerEvent::Assigned { partition, epoch } => self.recover(partition, epoch, 0),
             ConsumerEvent::Revoked { partition } => {
                 self.recovering.remove(&partition);
                 if self.owned.remove(&partition).is_some() {
@@ -111,7 +114,7 @@ impl Sequencer {
         }
     }
 
-    fn recover(&mut self, partition: u32, epoch: u64) {
+    fn recover(&mut self, partition: u32, epoch: u64, attempt: u32) {
         self.recovering.insert(partition, epoch);
         let (log, lane, planted) = (self.shared.ports.log.clone(), self.lane, self.shared.config.planted);
         let take_over = async move {
@@ -119,7 +122,7 @@ impl Sequencer {
             if recovered.is_err() {
                 sleep(RETRY).await;
             }
-            Finished::TakenOver { partition, epoch, recovered }
+            Finished::TakenOver { partition, epoch, attempt, recovered }
         };
         self.work.push(take_over.boxed());
     }
@@ -140,15 +143,17 @@ impl Sequencer {
 
     fn on_finished(&mut self, finished: Finished, consumer: &mut dyn Consumer) {
         match finished {
-            Finished::TakenOver { partition, epoch, recovered } => {
+            Finished::TakenOver { partition, epoch, attempt, recovered } => {
                 if self.recovering.get(&partition) != Some(&epoch) {
                     return;
                 }
                 let (state, resume) = match recovered {
                     Ok(recovered) => recovered,
                     Err(error) => {
-                        tracing::warn!(%error, partition, "cannot take the partition over yet; will retry");
-                        return self.recover(partition, epoch);
+                        if attempt.is_multiple_of(COMPLAIN_EACH) {
+                            tracing::warn!(%error, partition, attempt, "cannot take the partition over yet; will retry");
+                        }
+                        return self.recover(partition, epoch, attempt.saturating_add(1));
                     }
                 };
                 self.recovering.remove(&partition);
