@@ -23,9 +23,9 @@ kafka_start() {
     spawn kafka "${java[@]}" kafka.Kafka "$config"
 }
 
-# 16 random bytes as URL-safe base64.
+# 16 bytes as URL-safe base64. The first six bits are none: an id that begins with a dash is taken for a flag.
 kafka_cluster_id() {
-    head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='
+    head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^./A/'
 }
 
 kafka_ready() {
