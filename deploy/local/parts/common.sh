@@ -12,13 +12,17 @@ pid() {
     [[ -s "$run/$1.pid" ]] && cat "$run/$1.pid"
 }
 
+# The letter of a process's state; empty when there is none.
+letter() {
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1
+}
+
 # up, paused or down. A zombie, or another process with the same number, is down.
 state() {
-    local pid stat
-    pid="$(pid "$1")" && [[ -r "/proc/$pid/stat" ]] || { echo down && return; }
-    grep -qsF "$run" <(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) || { echo down && return; }
-    stat="$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f1)"
-    case "$stat" in
+    local pid
+    pid="$(pid "$1")" || { echo down && return; }
+    grep -qsF "$run" <({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || { echo down && return; }
+    case "$(letter "$pid")" in
     T) echo paused ;;
     Z | "") echo down ;;
     *) echo up ;;
@@ -40,7 +44,8 @@ spawn() {
 wait_ready() {
     local deadline=$((SECONDS + ready_deadline_s))
     until call ready "$1"; do
-        [[ "$(state "$1")" != down ]] || die "$1 ended while starting; 'stack logs $1' says why"
+        # Not its state: on a busy machine it may not have become its program yet, and that counts as down.
+        [[ "$(letter "$(pid "$1")")" == [!Z] ]] || die "$1 ended while starting; 'stack logs $1' says why"
         ((SECONDS < deadline)) || die "$1 does not serve after $ready_deadline_s s; 'stack logs $1' may say why"
         sleep 0.1
     done
