@@ -233,10 +233,7 @@ fn request(session: &Session, which: &Which) -> Result<RunRequest, CommandError>
         (Some(id), None) => runbook::find(id)?,
         (None, None) => return Err(CommandError::usage("name a runbook, or give --file")),
     };
-    let reason = match session.global.reason.as_str() {
-        "" => format!("runbook {}", runbook.id),
-        given => given.to_owned(),
-    };
+    let reason = runbook::reason(&runbook.id, &session.global.reason);
     let mut request = runbook::plan(&runbook, &pairs(&which.param, "--param")?, &reason)?;
     request.confirm = pairs(&which.confirm, "--confirm")?;
     Ok(request)

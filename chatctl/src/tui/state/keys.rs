@@ -3,14 +3,17 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{
-    Kind, Mode, Popup, State,
+    Ask, Kind, Mode, Popup, State,
     ask::Answer,
     command::{Command, CommandLine, Typed},
     input,
 };
-use crate::tui::{
-    event::Action,
-    panes::{self, Danger},
+use crate::{
+    output::Tone,
+    tui::{
+        event::Action,
+        panes::{self, Danger},
+    },
 };
 
 impl State {
@@ -27,17 +30,7 @@ impl State {
         match std::mem::replace(&mut self.mode, Mode::Browse) {
             Mode::Command(line) => self.in_command(line, key),
             Mode::Filter(before) => self.in_filter(before, key),
-            Mode::Ask(mut ask) => match ask.key(key) {
-                Answer::Stay => {
-                    self.mode = Mode::Ask(ask);
-                    Vec::new()
-                }
-                Answer::Cancel => Vec::new(),
-                Answer::Go(act) => {
-                    self.say(format!("{}: asked for", ask.title), crate::output::Tone::Busy);
-                    vec![Action::Act(act)]
-                }
-            },
+            Mode::Ask(ask) => self.in_ask(ask, key),
             Mode::Browse if self.popup.is_some() => self.in_popup(key),
             Mode::Browse => self.in_pane(key),
         }
@@ -89,6 +82,45 @@ impl State {
         Vec::new()
     }
 
+    fn in_ask(&mut self, mut ask: Box<Ask>, key: KeyEvent) -> Vec<Action> {
+        if let Some(by) = self.ask_scroll(&ask, key.code) {
+            ask.scroll_by(by, self.size, self.above_ask());
+            self.mode = Mode::Ask(ask);
+            return Vec::new();
+        }
+        match ask.key(key) {
+            Answer::Stay => self.mode = Mode::Ask(ask),
+            Answer::Cancel => self.mode = ask.before.map_or(Mode::Browse, Mode::Ask),
+            Answer::Next(mut next) => {
+                next.before = Some(ask);
+                self.mode = Mode::Ask(next);
+            }
+            Answer::Go(act) => {
+                self.say(format!("{}: asked for", ask.title), Tone::Busy);
+                return vec![Action::Act(act)];
+            }
+        }
+        Vec::new()
+    }
+
+    /// How far a key scrolls what a question says. Arrows do where there is no other field to go to.
+    fn ask_scroll(&self, ask: &Ask, code: KeyCode) -> Option<isize> {
+        let page = isize::try_from(ask.fit(self.size, self.above_ask()).shown).unwrap_or(1);
+        let has_one = ask.fields.len() == 1;
+        match code {
+            KeyCode::PageDown => Some(page),
+            KeyCode::PageUp => Some(-page),
+            KeyCode::Down if has_one => Some(1),
+            KeyCode::Up if has_one => Some(-1),
+            _ => None,
+        }
+    }
+
+    /// Lines above what a question says.
+    pub(super) fn above_ask(&self) -> u16 {
+        u16::from(self.warning().is_some())
+    }
+
     fn in_popup(&mut self, key: KeyEvent) -> Vec<Action> {
         let page = isize::try_from(Popup::height(self.size)).unwrap_or(1);
         match key.code {
@@ -98,9 +130,9 @@ impl State {
                 self.popup = None;
                 return self.in_pane(key);
             }
-            KeyCode::Char('r') if self.may_act() => self.ask_run(),
-            // The word that the run whose events these are waits for.
-            KeyCode::Char('c') if self.pane().name() == "operations" => {
+            KeyCode::Char('r') if self.may_act() => return self.ask_run(),
+            // The word that the run whose events these are waits for, and the way back from it.
+            KeyCode::Char(_) if self.pane().name() == "operations" && self.danger(key).is_some() => {
                 self.popup = None;
                 return self.in_pane(key);
             }
@@ -132,8 +164,11 @@ impl State {
 
     fn in_pane(&mut self, key: KeyEvent) -> Vec<Action> {
         let has_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
-        if let Some(danger) = self.danger(key, has_ctrl) {
-            return self.ask(danger);
+        if let Some(danger) = self.danger(key) {
+            return match self.chosen() {
+                Some(row) => self.ask((danger.ask)(&self.store, &row)),
+                None => Vec::new(),
+            };
         }
         if has_ctrl || key.modifiers.contains(KeyModifiers::ALT) {
             return Vec::new();
@@ -180,25 +215,27 @@ impl State {
         Vec::new()
     }
 
-    fn danger(&self, key: KeyEvent, has_ctrl: bool) -> Option<&'static Danger> {
+    fn danger(&self, key: KeyEvent) -> Option<&'static Danger> {
         let KeyCode::Char(letter) = key.code else { return None };
+        let has_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         let is_it = |danger: &&Danger| danger.letter == letter && danger.ctrl == has_ctrl;
         // For somebody who may only look, these keys do not exist.
         self.pane().dangers().iter().find(is_it).filter(|_| self.may_act())
     }
 
-    fn ask(&mut self, danger: &Danger) -> Vec<Action> {
-        if self.link.lost.is_some() {
-            self.complain("the control plane is lost: nothing can be changed now");
-            return Vec::new();
-        }
-        let Some(key) = self.chosen() else { return Vec::new() };
-        match (danger.ask)(&self.store, &key) {
+    /// Asks, when there is something to ask and somebody who would hear of it.
+    fn ask(&mut self, asked: Result<Ask, String>) -> Vec<Action> {
+        match asked {
+            _ if self.link.lost.is_some() => {
+                self.complain("the control plane is lost: nothing can be changed now");
+                Vec::new()
+            }
             Err(why) => {
                 self.complain(why);
                 Vec::new()
             }
             Ok(ask) => {
+                self.popup = None;
                 self.mode = Mode::Ask(Box::new(ask));
                 self.ask_preview()
             }
@@ -206,14 +243,10 @@ impl State {
     }
 
     /// Asks before the runbook that is read is run.
-    fn ask_run(&mut self) {
-        let Some(Kind::Runbook(named)) = self.popup.as_ref().map(|popup| &popup.kind) else { return };
-        match panes::ask_run(named) {
-            Ok(ask) => {
-                self.popup = None;
-                self.mode = Mode::Ask(Box::new(ask));
-            }
-            Err(why) => self.complain(why),
+    fn ask_run(&mut self) -> Vec<Action> {
+        match self.popup.as_ref().map(|popup| &popup.kind) {
+            Some(Kind::Runbook(named)) => self.ask(panes::ask_run(named)),
+            _ => Vec::new(),
         }
     }
 

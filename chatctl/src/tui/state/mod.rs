@@ -3,23 +3,28 @@
 
 mod ask;
 mod command;
+mod field;
 mod filter;
+mod fit;
 mod history;
 mod input;
 mod keys;
 mod layout;
 mod link;
 mod mouse;
+mod plan;
 mod poll;
 mod popup;
 mod store;
 mod view;
+mod wrap;
 
 use protocol::admin::Role;
 
 pub(crate) use self::{
-    ask::{Ask, FieldKind},
+    ask::Ask,
     command::CommandLine,
+    field::FieldKind,
     layout::{Areas, LIGHTS_AT, Tab, place, tabs},
     link::{Link, Lost},
     popup::{Kind, Popup},
@@ -184,6 +189,11 @@ impl State {
             all.push(panes::clean(&format!("messages are stored at {}, {left} left ({id})", consistency.level)));
         }
         all
+    }
+
+    /// What stands above every question: what is done is done in production.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.setting.is_production.then(|| panes::clean(&format!("PRODUCTION: {}", self.setting.context)))
     }
 
     fn lost_banner(&self, lost: &Lost) -> String {
