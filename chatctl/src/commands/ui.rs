@@ -7,8 +7,8 @@ use crate::{context::ContextFile, error::CommandError, session::Session, tui};
 /// The long help.
 pub(super) const LONG_ABOUT: &str = "\
     Watch and steer the fleet in this terminal\n\n\
-    Panes: overview, gateways, nodes, breakers, overrides, incidents, operations, audit, runbooks, capacity, \
-    sessions, conversations, backends. A digit, tab, a click, or `:` and a name goes to a pane; `?` explains its \
+    Panes: overview, gateways, workers, breakers, overrides, incidents, operations, audit, runbooks, capacity, \
+    sessions, conversations, queues, backends. A digit, tab, a click, or `:` and a name goes to a pane; `?` explains its \
     keys. `:sessions USER`, `:conversations ID` and `:capacity FACTOR` look one thing up. It polls once a second \
     only what the pane in front needs.\n\n\
     The grammar is that of k9s: `:` command (tab completes), `/` filter (`/!text` for rows without it), enter in, \

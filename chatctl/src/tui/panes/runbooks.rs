@@ -135,6 +135,10 @@ impl Pane for Runbooks {
         true
     }
 
+    fn enters(&self) -> (&'static str, &'static str) {
+        ("read", "read the runbook")
+    }
+
     fn operation(&self, store: &Store, key: &str) -> Option<String> {
         last_run(store, key).map(|run| run.id.clone())
     }

@@ -165,12 +165,8 @@ fn help(state: &State) -> Vec<Said> {
     }
     say("/", "filter: rows that hold a text; !text: rows that do not");
     let there = if state.may_act() { "; r there asks for its plan" } else { "" };
-    let enter = match () {
-        () if pane.columns().is_empty() => "incidents of this failure mode".to_owned(),
-        () if pane.enter_opens_runbook() => format!("read the runbook{there}"),
-        () => "describe this row".to_owned(),
-    };
-    say("enter", &enter);
+    let enter = pane.enters().1;
+    say("enter", &if pane.enter_opens_runbook() { format!("{enter}{there}") } else { enter.to_owned() });
     say("esc", "out: closes, then clears the filter, then goes back");
     say("[ ]", "back and forth in the panes you were in");
     say("j k g G", "down, up, top, bottom (also arrows, pgup, pgdn, wheel, click)");

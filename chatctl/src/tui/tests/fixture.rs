@@ -174,16 +174,21 @@ fn nodes() -> Vec<Node> {
 }
 
 fn lag() -> Vec<Lag> {
-    let lag = |lane: &str, partition, node: &str, committed, window: Option<&str>| Lag {
+    let lag = |lane: &str, partition, node: &str, read, committed, window: Option<&str>| Lag {
         lane: lane.into(),
         partition,
         node: node.into(),
-        read: 50_100,
+        read,
         committed,
         end: 50_120,
         window: window.map(Into::into),
     };
-    vec![lag("direct", 0, "worker-1", 50_000, None), lag("group", 3, "worker-2", 37_840, Some("ov-12"))]
+    vec![
+        lag("direct", 0, "worker-1", 50_100, 50_000, None),
+        lag("direct", 1, "worker-1", 50_120, 50_120, None),
+        lag("group", 3, "worker-2", 50_100, 37_840, Some("ov-12")),
+        lag("group", 4, "worker-2", 50_120, 50_120, None),
+    ]
 }
 
 fn breakers() -> Vec<Breaker> {

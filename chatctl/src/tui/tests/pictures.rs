@@ -65,6 +65,9 @@ fn what_stands_above_a_pane_looks_as_it_should() {
     let mut state = fixture::loaded(Role::Operator, 5, size);
     let _ = keys(&mut state, "d");
     golden("describe-80x24", &picture(&state));
+    let mut state = fixture::loaded(Role::Operator, 2, size);
+    let _ = keys(&mut state, "jd");
+    golden("worker-80x24", &picture(&state));
     let mut state = fixture::loaded(Role::Operator, 3, size);
     let _ = keys(&mut state, "o");
     golden("breaker-80x24", &picture(&state));
