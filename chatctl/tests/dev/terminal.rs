@@ -124,14 +124,16 @@ async fn from_the_fault_to_the_recovery_with_keys_alone() {
         terminal.until("succeeded").await;
         terminal.press("1");
         terminal.until("users 4").await;
+        // It is over when its rule has not held for a minute, and nobody has to say so.
+        terminal.press("6");
+        terminal.until("  resolved").await;
         terminal.quit().await;
         read
     };
     let (load, read) = tokio::join!(loaded, steered);
     assert_eq!(load.code, 0, "{load:?}");
     assert!(load.err.contains("nothing lost, nothing shown twice, nothing out of order"), "{load:?}");
-    let ledger: serde_json::Value =
-        serde_json::from_str(&home.ok(&["consistency", "ledger", "-o", "json"]).await).unwrap();
+    let ledger = home.json(&["consistency", "ledger"]).await;
     assert_eq!(ledger[0]["state"], "verified", "{ledger}");
     let runs: serde_json::Value = serde_json::from_str(&home.ok(&["runbook", "history", "-o", "json"]).await).unwrap();
     let hash = runs[0]["detail"]["plan_hash"].as_str().unwrap();
