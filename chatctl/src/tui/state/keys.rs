@@ -3,17 +3,13 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{
-    Ask, Kind, Mode, Popup, State,
-    ask::Answer,
+    Kind, Mode, Popup, State,
     command::{Command, CommandLine, Typed},
     input,
 };
-use crate::{
-    output::Tone,
-    tui::{
-        event::Action,
-        panes::{self, Danger},
-    },
+use crate::tui::{
+    event::Action,
+    panes::{self, Danger},
 };
 
 impl State {
@@ -80,45 +76,6 @@ impl State {
         input::edit(&mut self.view_mut().filter.text, key);
         self.mode = Mode::Filter(before);
         Vec::new()
-    }
-
-    fn in_ask(&mut self, mut ask: Box<Ask>, key: KeyEvent) -> Vec<Action> {
-        if let Some(by) = self.ask_scroll(&ask, key.code) {
-            ask.scroll_by(by, self.size, self.above_ask());
-            self.mode = Mode::Ask(ask);
-            return Vec::new();
-        }
-        match ask.key(key) {
-            Answer::Stay => self.mode = Mode::Ask(ask),
-            Answer::Cancel => self.mode = ask.before.map_or(Mode::Browse, Mode::Ask),
-            Answer::Next(mut next) => {
-                next.before = Some(ask);
-                self.mode = Mode::Ask(next);
-            }
-            Answer::Go(act) => {
-                self.say(format!("{}: asked for", ask.title), Tone::Busy);
-                return vec![Action::Act(act)];
-            }
-        }
-        Vec::new()
-    }
-
-    /// How far a key scrolls what a question says. Arrows do where there is no other field to go to.
-    fn ask_scroll(&self, ask: &Ask, code: KeyCode) -> Option<isize> {
-        let page = isize::try_from(ask.fit(self.size, self.above_ask()).shown).unwrap_or(1);
-        let has_one = ask.fields.len() == 1;
-        match code {
-            KeyCode::PageDown => Some(page),
-            KeyCode::PageUp => Some(-page),
-            KeyCode::Down if has_one => Some(1),
-            KeyCode::Up if has_one => Some(-1),
-            _ => None,
-        }
-    }
-
-    /// Lines above what a question says.
-    pub(super) fn above_ask(&self) -> u16 {
-        u16::from(self.warning().is_some())
     }
 
     fn in_popup(&mut self, key: KeyEvent) -> Vec<Action> {
@@ -221,33 +178,6 @@ impl State {
         let is_it = |danger: &&Danger| danger.letter == letter && danger.ctrl == has_ctrl;
         // For somebody who may only look, these keys do not exist.
         self.pane().dangers().iter().find(is_it).filter(|_| self.may_act())
-    }
-
-    /// Asks, when there is something to ask and somebody who would hear of it.
-    fn ask(&mut self, asked: Result<Ask, String>) -> Vec<Action> {
-        match asked {
-            _ if self.link.lost.is_some() => {
-                self.complain("the control plane is lost: nothing can be changed now");
-                Vec::new()
-            }
-            Err(why) => {
-                self.complain(why);
-                Vec::new()
-            }
-            Ok(ask) => {
-                self.popup = None;
-                self.mode = Mode::Ask(Box::new(ask));
-                self.ask_preview()
-            }
-        }
-    }
-
-    /// Asks before the runbook that is read is run.
-    fn ask_run(&mut self) -> Vec<Action> {
-        match self.popup.as_ref().map(|popup| &popup.kind) {
-            Some(Kind::Runbook(named)) => self.ask(panes::ask_run(named)),
-            _ => Vec::new(),
-        }
     }
 
     /// The key of the row that is chosen, if it is there.

@@ -2,6 +2,7 @@
 //! event and gives the actions that follow.
 
 mod ask;
+mod asking;
 mod command;
 mod field;
 mod filter;
@@ -33,7 +34,7 @@ pub(crate) use self::{
 };
 use self::{history::History, poll::Polls};
 use super::{
-    event::{Action, Data, Event, Failure, Load, Need},
+    event::{Action, Data, Event, Failure, Need},
     panes::{self, Pane, Row},
 };
 use crate::output::Tone;
@@ -191,11 +192,6 @@ impl State {
         all
     }
 
-    /// What stands above every question: what is done is done in production.
-    pub(crate) fn warning(&self) -> Option<String> {
-        self.setting.is_production.then(|| panes::clean(&format!("PRODUCTION: {}", self.setting.context)))
-    }
-
     fn lost_banner(&self, lost: &Lost) -> String {
         let now = self.store.now_ms;
         let span = |ms: u64| crate::output::format_span(ms / 1_000 * 1_000).replace(".0s", "s");
@@ -263,13 +259,6 @@ impl State {
         self.store.put(data);
         // It may have been that of the question before.
         if is_preview { self.ask_preview() } else { Vec::new() }
-    }
-
-    /// Asks for what a drain would do, when a question stands that has not said it.
-    fn ask_preview(&mut self) -> Vec<Action> {
-        let Mode::Ask(ask) = &self.mode else { return Vec::new() };
-        let load = ask.preview.clone().map(Load::Preview);
-        load.and_then(|load| self.polls.ask(load, self.store.now_ms)).into_iter().collect()
     }
 
     fn shows_events_of(&self, id: &str) -> bool {
