@@ -62,6 +62,9 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
         hints.extend(pane.dangers().iter().map(|danger| (danger.key(), danger.word)));
     }
     hints.push(("enter".to_owned(), pane.enters().0));
+    if pane.name() == "incidents" {
+        hints.push(("o".to_owned(), "runbook"));
+    }
     if state.has_events() {
         hints.push(("l".to_owned(), "events"));
     }

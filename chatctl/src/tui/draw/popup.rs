@@ -33,10 +33,11 @@ pub(super) fn text(buffer: &mut Buffer, state: &State, popup: &Popup, theme: The
     let lines = popup.lines(state, usize::from(width));
     let height = usize::from(Popup::height(state.size)).min(lines.len());
     let first = popup.first(lines.len(), height);
-    let foot = match lines.len() > height {
-        true => format!("{}-{} of {}  j k scroll  esc closes", first + 1, first + height, lines.len()),
-        false => "esc closes".to_owned(),
+    let scroll = match lines.len() > height {
+        true => format!("{}-{} of {}  j k scroll  ", first + 1, first + height, lines.len()),
+        false => String::new(),
     };
+    let foot = format!("{scroll}{}esc closes", popup.keys(state));
     let inside = (width, u16::try_from(height).unwrap_or(1));
     let area = frame(buffer, state.size, inside, &popup.title(state), &foot, theme);
     for (line, y) in lines.iter().skip(first).zip(area.y..area.bottom()) {

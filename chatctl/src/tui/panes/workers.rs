@@ -33,7 +33,7 @@ const COLUMNS: &[Column] = &[
     Column::number("Heard", 8).from(110),
     Column::number("Desired", 8).from(120),
     Column::number("acKed", 8).from(120),
-    Column::number("Incarnation", 11).from(180),
+    Column::number("Incarnation", 13).from(180),
     Column::text("Zone", 10).from(140),
     Column::text("softwAre", 22).from(180),
 ];
@@ -131,7 +131,8 @@ fn row(store: &Store, it: &Node) -> Row {
             Cell::sorted(format_span(it.heard_ms_ago), it.heard_ms_ago),
             Cell::number(it.desired_version),
             Cell::number(it.acked_version).tone(acked),
-            Cell::number(it.incarnation),
+            // A time of many digits, and no amount.
+            Cell::sorted(it.incarnation.to_string(), it.incarnation),
             Cell::text(&it.zone),
             Cell::text(&it.software),
         ],

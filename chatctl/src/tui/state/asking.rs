@@ -23,8 +23,8 @@ impl State {
                 self.complain(why);
                 Vec::new()
             }
+            // What stands beneath it is there again when it is answered.
             Ok(ask) => {
-                self.popup = None;
                 self.mode = Mode::Ask(Box::new(ask));
                 self.ask_preview()
             }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::tui::{
     event::Action,
-    panes::{self, Danger},
+    panes::{self, Danger, Row},
 };
 
 impl State {
@@ -79,6 +79,10 @@ impl State {
     }
 
     fn in_popup(&mut self, key: KeyEvent) -> Vec<Action> {
+        // The word that the run whose events these are waits for, and the way back from it.
+        if let (Some(operation), Some(danger)) = (self.events_of(), self.danger(key)) {
+            return self.ask((danger.ask)(&self.store, &operation));
+        }
         let page = isize::try_from(Popup::height(self.size)).unwrap_or(1);
         match key.code {
             KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => self.popup = None,
@@ -88,11 +92,6 @@ impl State {
                 return self.in_pane(key);
             }
             KeyCode::Char('r') if self.may_act() => return self.ask_run(),
-            // The word that the run whose events these are waits for, and the way back from it.
-            KeyCode::Char(_) if self.pane().name() == "operations" && self.danger(key).is_some() => {
-                self.popup = None;
-                return self.in_pane(key);
-            }
             KeyCode::Char('?') if self.popup.as_ref().is_some_and(|popup| popup.kind == Kind::Help) => {
                 self.popup = None;
             }
@@ -172,6 +171,14 @@ impl State {
         Vec::new()
     }
 
+    /// The operation whose events are read, where operations are.
+    fn events_of(&self) -> Option<String> {
+        match self.popup.as_ref().map(|popup| &popup.kind) {
+            Some(Kind::Events(id)) if self.pane().name() == "operations" => Some(id.clone()),
+            _ => None,
+        }
+    }
+
     fn danger(&self, key: KeyEvent) -> Option<&'static Danger> {
         let KeyCode::Char(letter) = key.code else { return None };
         let has_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -182,7 +189,8 @@ impl State {
 
     /// The key of the row that is chosen, if it is there.
     pub(crate) fn chosen(&self) -> Option<String> {
-        self.rows().get(self.view().index).map(|row| row.key.clone())
+        let is_it = |row: &&Row| self.view().key.as_ref() == Some(&row.key);
+        self.rows().get(self.view().index).filter(is_it).map(|row| row.key.clone())
     }
 
     pub(super) fn step(&mut self, by: isize) {

@@ -302,7 +302,7 @@ impl State {
         if let Some(pane) = panes::find("operations") {
             self.go(pane);
             self.view_mut().filter.text.clear();
-            self.view_mut().key = Some(operation.clone());
+            self.view_mut().await_row(operation.clone());
             self.show_events(operation);
         }
         Vec::new()

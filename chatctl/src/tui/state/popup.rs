@@ -100,6 +100,20 @@ impl Popup {
         lay_out(&facts, width)
     }
 
+    /// Keys that change something from here, for the foot.
+    pub(crate) fn keys(&self, state: &State) -> String {
+        let dangers = state.pane().dangers().iter();
+        let is_over = state.store.events.value.iter().flatten().last().is_some_and(|it| it.state.is_final());
+        match &self.kind {
+            _ if !state.may_act() => String::new(),
+            Kind::Runbook(_) => "r run  ".to_owned(),
+            Kind::Events(_) if state.pane().name() == "operations" && !is_over => {
+                dangers.map(|danger| format!("{} {}  ", danger.key(), danger.word)).collect()
+            }
+            _ => String::new(),
+        }
+    }
+
     /// How wide its text may be.
     pub(crate) fn width(size: (u16, u16)) -> u16 {
         size.0.saturating_sub(8).min(WIDTH_MAX)

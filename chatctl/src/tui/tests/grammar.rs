@@ -189,6 +189,7 @@ fn events_of_an_operation_are_loaded_while_they_are_looked_at() {
     let _ = keys(&mut state, "7");
     let asked = |actions: &[Action]| actions.contains(&Action::Load(Load::Events("op-31".into(), 0)));
     assert!(asked(&keys(&mut state, "l")));
+    assert_eq!(state.popup.as_ref().unwrap().keys(&state), "c confirm  ctrl-x cancel and undo  ");
     let event = |sequence, state| OperationEvent {
         operation: "op-31".into(),
         sequence,
@@ -205,6 +206,7 @@ fn events_of_an_operation_are_loaded_while_they_are_looked_at() {
     let _ = state.on(Event::Loaded(Data::Events("op-9".into(), vec![event(7, OperationState::Running)])));
     let _ = state.on(Event::Loaded(Data::Events("op-31".into(), vec![event(2, OperationState::Succeeded)])));
     assert_eq!(state.store.events.value.as_ref().map(Vec::len), Some(2));
+    assert_eq!(state.popup.as_ref().unwrap().keys(&state), "", "it is over");
     let later = state.on(Event::Tick(fixture::NOW + 9_000));
     assert!(!later.iter().any(|it| matches!(it, Action::Load(load) if load.need() == Need::Events)));
 }

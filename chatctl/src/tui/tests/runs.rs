@@ -54,13 +54,21 @@ fn a_runbook_is_read_then_its_plan_and_what_was_read_is_what_runs() {
     assert!(title.ends_with(&runbook::plan_hash(&request.steps)[..12]), "{title}");
 
     // Its events are what is seen then.
-    let _ = state.on(Event::Started("op-31".into()));
-    assert_eq!(state.pane().name(), "operations");
-    assert!(matches!(state.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Events(id)) if id == "op-31"));
-    // From there it is undone, too.
+    let _ = keys(&mut state, "7jj");
+    let _ = state.on(Event::Started("op-40".into()));
+    assert_eq!((state.pane().name(), state.chosen()), ("operations", None));
+    assert!(matches!(state.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Events(id)) if id == "op-40"));
+    // From there it is undone, too, whatever row was chosen before and although its own has not come yet.
     let _ = ctrl(&mut state, 'x');
-    let cancel = Act::Cancel { operation: "op-31".into(), reason: "no".into() };
+    assert_eq!(state.mode, Mode::Browse, "nothing else is undone");
+    let mut operations = vec![fixture::waiting_run()];
+    operations.extend(state.store.operations.value.clone().unwrap());
+    let _ = state.on(Event::Loaded(Data::Operations(operations)));
+    assert_eq!(state.chosen().as_deref(), Some("op-40"));
+    let _ = ctrl(&mut state, 'x');
+    let cancel = Act::Cancel { operation: "op-40".into(), reason: "no".into() };
     assert_eq!(acts(keys(&mut state, "no\n")), [cancel]);
+    assert!(matches!(state.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Events(_))), "its events go on");
 
     let mut state = at("runbooks", Role::Viewer);
     assert_eq!(acts(keys(&mut state, "r")), []);
