@@ -7,8 +7,8 @@ use crate::{context::ContextFile, error::CommandError, session::Session, tui};
 /// The long help.
 pub(super) const LONG_ABOUT: &str = "\
     Watch and steer the fleet in this terminal\n\n\
-    Panes: overview, gateways, nodes, breakers, overrides, incidents, operations, audit, runbooks, capacity, \
-    sessions, conversations, backends. A digit, tab, a click, or `:` and a name goes to a pane; `?` explains its \
+    Panes: overview, gateways, workers, breakers, overrides, incidents, operations, audit, runbooks, capacity, \
+    sessions, conversations, queues, backends. A digit, tab, a click, or `:` and a name goes to a pane; `?` explains its \
     keys. `:sessions USER`, `:conversations ID` and `:capacity FACTOR` look one thing up. It polls once a second \
     only what the pane in front needs.\n\n\
     The grammar is that of k9s: `:` command (tab completes), `/` filter (`/!text` for rows without it), enter in, \
@@ -17,8 +17,9 @@ pub(super) const LONG_ABOUT: &str = "\
     Keys that change the fleet ask first, and go through the same calls as the commands: drain and held breakers \
     want the name typed, what is forced wants a reason and a time. A token with role viewer does not have them, nor \
     does anybody with --read-only.\n\n\
-    An incident names its runbook: `o` reads it, `r` there runs it, with the incident's parameters filled in and its \
-    name typed. Its steps are the operation's events; `c` among the operations types the word that a step waits for, \
+    An incident names its runbook: `o` reads it, `r` there asks for its parameters, with those of the incident filled \
+    in, then shows its plan: every command, and the hash that is approved by typing the runbook's name. What was read is \
+    what runs. Its steps are the operation's events; `c` among the operations types the word that a step waits for, \
     ctrl-x undoes.\n\n\
     A control plane that is lost is said, its last picture stays, and it comes back by itself.\n\n\
     Colours are the 16 of every terminal; --no-color or the variable NO_COLOR turns them off, and no meaning is \

@@ -73,6 +73,31 @@ pub(crate) fn plan(
     })
 }
 
+/// Why a run is made, when nobody says.
+pub(crate) fn reason(id: &str, given: &str) -> String {
+    if given.is_empty() { format!("runbook {id}") } else { given.to_owned() }
+}
+
+/// The parameter that is to blame for a plan that cannot be made, and how: with samples for all others there is none
+/// either.
+pub(crate) fn at_fault(runbook: &Runbook, given: &BTreeMap<String, String>) -> Option<(String, CommandError)> {
+    given.iter().find_map(|(name, value)| {
+        let mut params = samples(runbook);
+        params.insert(name.clone(), value.clone());
+        Some((name.clone(), plan(runbook, &params, "sample").err()?))
+    })
+}
+
+/// Values that do for the parameters that have no default.
+fn samples(runbook: &Runbook) -> BTreeMap<String, String> {
+    let sample = |name: &str| match name {
+        "window" | "for" => "10m".to_owned(),
+        _ => format!("sample-{name}"),
+    };
+    let wanted = runbook.params.iter().filter(|(_, param)| param.default.is_none());
+    wanted.map(|(name, _)| (name.clone(), sample(name))).collect()
+}
+
 /// The command that runs a runbook.
 pub(crate) fn run_command(id: &str, params: &BTreeMap<String, String>) -> String {
     let params: String = params.iter().map(|(name, value)| format!(" --param {name}={value}")).collect();
@@ -93,16 +118,6 @@ pub(crate) fn plan_hash(steps: &[Step]) -> String {
 /// Everything that is wrong with a runbook, with sample parameters where it has no defaults.
 pub(crate) fn lint(runbook: &Runbook) -> Vec<String> {
     let mut faults = Vec::new();
-    let sample = |name: &str| match name {
-        "window" | "for" => "10m".to_owned(),
-        _ => format!("sample-{name}"),
-    };
-    let given: BTreeMap<String, String> = runbook
-        .params
-        .iter()
-        .filter(|(_, param)| param.default.is_none())
-        .map(|(name, _)| (name.clone(), sample(name)))
-        .collect();
     let first_action = runbook.blocks.iter().position(|block| block.kind == BlockKind::Action);
     let first_check = runbook.blocks.iter().position(|block| block.kind == BlockKind::Check);
     match (first_check, first_action) {
@@ -122,7 +137,7 @@ pub(crate) fn lint(runbook: &Runbook) -> Vec<String> {
             faults.push(format!("the section {section:?} is missing"));
         }
     }
-    if let Err(error) = plan(runbook, &given, "lint") {
+    if let Err(error) = plan(runbook, &samples(runbook), "lint") {
         faults.push(error.to_string());
     }
     faults

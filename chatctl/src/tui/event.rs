@@ -1,13 +1,11 @@
 //! What happens to the terminal UI, and what it asks for in return. Everything that happens is an [`Event`] and comes
 //! over one bounded channel, so the order on the screen is the order in which it happened.
 
-use std::collections::BTreeMap;
-
 use crossterm::event::{KeyEvent, MouseEvent};
 use protocol::{
     admin::{
         AuditEntry, Breaker, BreakerState, DrainPreview, Gateway, Incident, Lag, Node, Operation, OperationEvent,
-        Override, Overview, PrescalePlan, ScaleEvent, UserSession, WhoAmI,
+        Override, Overview, PrescalePlan, RunRequest, ScaleEvent, UserSession, WhoAmI,
     },
     http::ConversationDetail,
 };
@@ -186,7 +184,7 @@ impl Load {
     }
 }
 
-/// A change in the fleet. Each has its reason.
+/// A change in the fleet. Each has its reason; that of a run is in its plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
     /// Move every connection of a gateway elsewhere.
@@ -203,8 +201,8 @@ pub(crate) enum Act {
     Ack { incident: String, reason: String },
     /// Say that an incident is over.
     Resolve { incident: String, reason: String },
-    /// Run a runbook.
-    Run { runbook: String, params: BTreeMap<String, String>, reason: String },
+    /// Run a runbook: this plan, as it was read.
+    Run { request: Box<RunRequest> },
     /// Type the word that a step of a run waits for, for this plan and no other.
     Confirm { run: String, step: String, word: String, plan_hash: String },
     /// Close a user's connection of one device on one gateway.

@@ -12,7 +12,6 @@ use crate::{
     error::{CommandError, Kind},
     gateway_api::GatewayApi,
     output::format_span,
-    runbook,
 };
 
 /// A picture that takes longer than this is none: the control plane counts as lost.
@@ -108,25 +107,13 @@ fn is_unserved(message: &str) -> bool {
 /// Changes something.
 pub(super) async fn act(fleet: &Fleet, act: Act) -> Event {
     let done = match act {
-        Act::Run { runbook, params, reason } => match run(&fleet.api, &runbook, &params, &reason).await {
-            Ok(operation) => return Event::Started(operation),
+        Act::Run { request } => match fleet.api.runbook_run(&request).await {
+            Ok(operation) => return Event::Started(operation.id),
             Err(error) => Err(error),
         },
         act => perform(&fleet.api, act).await,
     };
     Event::Done(done.map_err(|error| words(&error)))
-}
-
-/// Begins a run; returns its operation's id.
-async fn run(
-    api: &Api,
-    id: &str,
-    params: &std::collections::BTreeMap<String, String>,
-    reason: &str,
-) -> Result<String, CommandError> {
-    let reason = if reason.is_empty() { format!("runbook {id}") } else { reason.to_owned() };
-    let request = runbook::plan(&runbook::find(id)?, params, &reason)?;
-    api.runbook_run(&request).await.map(|operation| operation.id)
 }
 
 async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {

@@ -66,6 +66,26 @@ impl Home {
         ran.out
     }
 
+    /// Runs what must succeed and say JSON.
+    pub(crate) async fn json(&self, args: &[&str]) -> Value {
+        let mut all = args.to_vec();
+        all.extend(["-o", "json"]);
+        serde_json::from_str(&self.ok(&all).await).unwrap()
+    }
+
+    /// Runs it until what it says will do.
+    pub(crate) async fn until(&self, args: &[&str], will_do: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let said = self.json(args).await;
+            if will_do(&said) {
+                return said;
+            }
+            assert!(Instant::now() < deadline, "{args:?} never came to that: {said}");
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
+
     /// Starts a fleet and waits until it is ready.
     pub(crate) async fn dev(&self, args: &[&str]) -> Dev {
         self.try_dev(args).await.unwrap_or_else(|ran| panic!("no fleet: {ran:?}"))

@@ -61,6 +61,13 @@ impl Terminal {
         }
     }
 
+    /// The hash of the plan that is shown.
+    fn plan(&self) -> String {
+        let text = self.text();
+        let (_, after) = text.split_once(": plan ").unwrap_or_else(|| panic!("no plan:\n{text}"));
+        after.chars().take_while(char::is_ascii_hexdigit).collect()
+    }
+
     fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
@@ -103,24 +110,35 @@ async fn from_the_fault_to_the_recovery_with_keys_alone() {
         terminal.until("runbook write-timeouts").await;
         terminal.until("How it looks").await;
         terminal.press("r");
+        terminal.until("its plan is shown before anything is done").await;
+        terminal.press("\rthe store fails\r");
         terminal.until("type write-timeouts to confirm").await;
-        terminal.press("\rwrite-timeouts\rthe store fails\r");
+        terminal.until("chatctl consistency set one --for 15m --wait").await;
+        let read = terminal.plan();
+        terminal.press("write-timeouts\r");
         terminal.until("waits for somebody to type ONE").await;
         terminal.until("running     waiting").await;
         terminal.press("c");
         terminal.until("type ONE to confirm").await;
         terminal.press("ONE\r");
-        terminal.until("succeeded").await;
+        // Its events are still there, and go on.
+        terminal.until("every step is done").await;
         terminal.press("1");
         terminal.until("users 4").await;
+        // It is over when its rule has not held for a minute, and nobody has to say so.
+        terminal.press("6");
+        terminal.until("  resolved").await;
         terminal.quit().await;
+        read
     };
-    let (load, ()) = tokio::join!(loaded, steered);
+    let (load, read) = tokio::join!(loaded, steered);
     assert_eq!(load.code, 0, "{load:?}");
     assert!(load.err.contains("nothing lost, nothing shown twice, nothing out of order"), "{load:?}");
-    let ledger: serde_json::Value =
-        serde_json::from_str(&home.ok(&["consistency", "ledger", "-o", "json"]).await).unwrap();
+    let ledger = home.json(&["consistency", "ledger"]).await;
     assert_eq!(ledger[0]["state"], "verified", "{ledger}");
+    let runs: serde_json::Value = serde_json::from_str(&home.ok(&["runbook", "history", "-o", "json"]).await).unwrap();
+    let hash = runs[0]["detail"]["plan_hash"].as_str().unwrap();
+    assert!(read.len() == 12 && hash.starts_with(&read), "{read} was read, {hash} ran");
     let audit = home.ok(&["audit"]).await;
     assert!(audit.contains("runbook confirm"), "{audit}");
 }

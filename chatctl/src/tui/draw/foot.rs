@@ -61,12 +61,10 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
     if state.may_act() {
         hints.extend(pane.dangers().iter().map(|danger| (danger.key(), danger.word)));
     }
-    let enter = match () {
-        () if pane.columns().is_empty() => "incidents",
-        () if pane.enter_opens_runbook() => "read",
-        () => "describe",
-    };
-    hints.push(("enter".to_owned(), enter));
+    hints.push(("enter".to_owned(), pane.enters().0));
+    if pane.name() == "incidents" {
+        hints.push(("o".to_owned(), "runbook"));
+    }
     if state.has_events() {
         hints.push(("l".to_owned(), "events"));
     }

@@ -15,9 +15,6 @@ use crate::{
     },
 };
 
-/// How wide a question is.
-const ASK_WIDTH: u16 = 76;
-
 /// A frame in the middle of the screen, empty inside; gives the inside.
 fn frame(buffer: &mut Buffer, size: (u16, u16), inside: (u16, u16), title: &str, foot: &str, theme: Theme) -> Rect {
     let (width, height) = ((inside.0 + 4).min(size.0), (inside.1 + 2).min(size.1));
@@ -36,10 +33,11 @@ pub(super) fn text(buffer: &mut Buffer, state: &State, popup: &Popup, theme: The
     let lines = popup.lines(state, usize::from(width));
     let height = usize::from(Popup::height(state.size)).min(lines.len());
     let first = popup.first(lines.len(), height);
-    let foot = match lines.len() > height {
-        true => format!("{}-{} of {}  j k scroll  esc closes", first + 1, first + height, lines.len()),
-        false => "esc closes".to_owned(),
+    let scroll = match lines.len() > height {
+        true => format!("{}-{} of {}  j k scroll  ", first + 1, first + height, lines.len()),
+        false => String::new(),
     };
+    let foot = format!("{scroll}{}esc closes", popup.keys(state));
     let inside = (width, u16::try_from(height).unwrap_or(1));
     let area = frame(buffer, state.size, inside, &popup.title(state), &foot, theme);
     for (line, y) in lines.iter().skip(first).zip(area.y..area.bottom()) {
@@ -52,22 +50,21 @@ pub(super) fn text(buffer: &mut Buffer, state: &State, popup: &Popup, theme: The
 
 /// A question; gives where the cursor stands.
 pub(super) fn ask(buffer: &mut Buffer, state: &State, ask: &Ask, theme: Theme) -> Option<Position> {
-    let width = ASK_WIDTH.min(state.size.0.saturating_sub(4));
-    let mut says = ask.says.clone();
-    if state.setting.is_production {
-        says.insert(0, (format!("PRODUCTION: {}", state.setting.context), Tone::Bad));
-    }
-    let says: Vec<(String, Tone)> = says
-        .into_iter()
-        .flat_map(|(text, tone)| wrapped(&text, usize::from(width)).into_iter().map(move |line| (line, tone)))
-        .collect();
-    let rows = says.len() + ask.fields.len() + 3;
+    let warning = state.warning();
+    let fit = ask.fit(state.size, u16::from(warning.is_some()));
+    let rows = usize::from(warning.is_some()) + fit.shown + ask.fields.len() + fit.error.len() + 2;
     let is_last = ask.focus + 1 >= ask.fields.len();
-    let foot = if is_last { "enter: do it  esc: no" } else { "enter: next  esc: no" };
-    let inside = (width, u16::try_from(rows).unwrap_or(1));
-    let area = frame(buffer, state.size, inside, &ask.title, foot, theme);
+    let mut foot = match fit.says.len() > fit.shown {
+        true => format!("{}-{} of {}  pgup pgdn scroll  ", fit.first + 1, fit.first + fit.shown, fit.says.len()),
+        false => String::new(),
+    };
+    let enter = if is_last { ask.enter_word() } else { "next" };
+    foot.push_str(&format!("enter: {enter}  esc: {}", ask.escape_word()));
+    let inside = (fit.width, u16::try_from(rows).unwrap_or(1));
+    let area = frame(buffer, state.size, inside, &ask.title, &foot, theme);
     let mut y = area.y;
-    for (text, tone) in &says {
+    let warning = warning.map(|text| (text, Tone::Bad));
+    for (text, tone) in warning.iter().chain(fit.says.iter().skip(fit.first).take(fit.shown)) {
         put(buffer, area.x, y, area.width, text, theme.tone(*tone));
         y += 1;
     }
@@ -94,26 +91,8 @@ pub(super) fn ask(buffer: &mut Buffer, state: &State, ask: &Ask, theme: Theme) -
         }
         y += 1;
     }
-    if let Some(why) = &ask.error {
-        put(buffer, area.x, y + 1, area.width, why, theme.tone(Tone::Bad));
+    for (why, y) in fit.error.iter().zip(y + 1..area.bottom()) {
+        put(buffer, area.x, y, area.width, why, theme.tone(Tone::Bad));
     }
     cursor
-}
-
-/// Cuts text at spaces.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > width {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }

@@ -77,6 +77,10 @@ impl Pane for Backends {
         Some(("breakers", key.to_owned()))
     }
 
+    fn enters(&self) -> (&'static str, &'static str) {
+        ("breakers", "its breakers, node by node")
+    }
+
     fn empty(&self) -> &'static str {
         "no node reports a store"
     }

@@ -2,7 +2,7 @@
 
 use protocol::admin::{Gateway, GatewayPhase, NodeStatus};
 
-use super::{Cell, Column, Danger, Fact, Pane, Row, to_yaml};
+use super::{Cell, Column, Danger, Fact, Pane, Row, node, to_yaml};
 use crate::{
     output::{Tone, thousands},
     tui::{
@@ -46,7 +46,7 @@ impl Pane for Gateways {
     }
 
     fn needs(&self) -> &'static [Need] {
-        &[Need::Gateways]
+        &[Need::Gateways, Need::Nodes]
     }
 
     fn columns(&self) -> &'static [Column] {
@@ -59,7 +59,7 @@ impl Pane for Gateways {
 
     fn facts(&self, store: &Store, key: &str) -> Vec<Fact> {
         let Some(it) = find(store, key) else { return Vec::new() };
-        vec![
+        let mut facts = vec![
             Fact::new("gateway", &it.id),
             Fact::new("status", it.status.as_str()).tone(status_tone(it.status)),
             Fact::new("phase", it.phase.as_str()).tone(phase_tone(it.phase)),
@@ -73,12 +73,16 @@ impl Pane for Gateways {
             Fact::new("zone", or_none(&it.zone)),
             Fact::new("clients connect to", &it.client_url),
             Fact::new("its HTTP", &it.http_url),
+        ];
+        facts.extend(node::find(store, key).iter().flat_map(|it| node::facts(it)));
+        facts.extend([
             Fact::new("since it started", ""),
             Fact::new("  accepted", format!("{} messages", thousands(it.accepted_total))),
             Fact::new("  delivered", format!("{} messages", thousands(it.delivered_total))),
             Fact::new("  refused", format!("{} messages", thousands(it.refused_total))),
             Fact::new("  slow clients closed", thousands(it.slow_consumers_total)),
-        ]
+        ]);
+        facts
     }
 
     fn yaml(&self, store: &Store, key: &str) -> Option<String> {

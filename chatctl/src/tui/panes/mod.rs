@@ -7,13 +7,15 @@ mod capacity;
 mod conversations;
 mod gateways;
 mod incidents;
-mod nodes;
+mod node;
 mod operations;
 mod overrides;
 mod overview;
+mod queues;
 mod row;
 mod runbooks;
 mod sessions;
+mod workers;
 
 use serde::Serialize;
 
@@ -30,7 +32,7 @@ use super::{
 pub(crate) const ALL: &[&dyn Pane] = &[
     &overview::Overview,
     &gateways::Gateways,
-    &nodes::Nodes,
+    &workers::Workers,
     &breakers::Breakers,
     &overrides::Overrides,
     &incidents::Incidents,
@@ -40,6 +42,7 @@ pub(crate) const ALL: &[&dyn Pane] = &[
     &capacity::Capacity,
     &sessions::Sessions,
     &conversations::Conversations,
+    &queues::Queues,
     &backends::Backends,
 ];
 
@@ -74,6 +77,11 @@ pub(crate) trait Pane: Sync {
     /// Another pane and a filter that enter leads to; else enter describes.
     fn leads_to(&self, _key: &str) -> Option<(&'static str, String)> {
         None
+    }
+
+    /// What enter does: a word for the foot, a line for the help.
+    fn enters(&self) -> (&'static str, &'static str) {
+        ("describe", "describe this row")
     }
 
     /// The operation whose events `l` shows.

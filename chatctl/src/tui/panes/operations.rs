@@ -100,7 +100,7 @@ impl Pane for Operations {
     fn dangers(&self) -> &'static [Danger] {
         &[
             Danger { letter: 'c', ctrl: false, word: "confirm", ask: confirm },
-            Danger { letter: 'x', ctrl: true, word: "cancel", ask: cancel },
+            Danger { letter: 'x', ctrl: true, word: "cancel and undo", ask: cancel },
         ]
     }
 

@@ -83,6 +83,10 @@ impl Pane for Overview {
         Some(("incidents", key.replace('_', " ")))
     }
 
+    fn enters(&self) -> (&'static str, &'static str) {
+        ("incidents", "incidents of this failure mode")
+    }
+
     fn empty(&self) -> &'static str {
         "no failure mode is watched"
     }

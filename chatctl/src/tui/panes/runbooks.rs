@@ -7,9 +7,9 @@ use protocol::admin::{Incident, IncidentState, Operation, OperationKind};
 use super::{Cell, Column, Danger, Fact, Pane, Row, operations::tone};
 use crate::{
     output::{Tone, format_span},
-    runbook::{self, BlockKind, Runbook},
+    runbook::{self, Runbook},
     tui::{
-        event::{Act, Need},
+        event::Need,
         state::{Ask, Store},
     },
 };
@@ -45,22 +45,17 @@ impl NamedRunbook {
     }
 }
 
-/// The question before a run: every parameter, and the runbook's name.
+/// The question before a plan: every parameter, and the reason, which is part of it.
 pub(crate) fn ask_run(named: &NamedRunbook) -> Result<Ask, String> {
     let book = find(&named.id).ok_or_else(|| format!("there is no runbook {}", named.id))?;
-    let steps = book.blocks.iter().filter(|block| block.kind != BlockKind::Undo);
-    let act = Act::Run { runbook: book.id.clone(), params: BTreeMap::new(), reason: String::new() };
-    let mut ask = Ask::new(format!("run {}", book.id), act).says(&book.title);
-    for (n, block) in steps.enumerate() {
-        let kind = if block.kind == BlockKind::Check { "check " } else { "action" };
-        let word = block.confirm.as_ref().map(|word| format!(" (asks for {word})")).unwrap_or_default();
-        ask = ask.says(format!("{:>2} {kind}  {}{word}", n + 1, block.title));
-    }
+    let mut ask = Ask::before_plan(format!("run {}", book.id), &book.id)
+        .says(&book.title)
+        .says("its plan is shown before anything is done");
     for (name, param) in &book.params {
         let known = named.params.get(name).or(param.default.as_ref());
         ask = ask.param(name, &param.about, known.map_or("", String::as_str));
     }
-    Ok(ask.typed(&book.id).reason(false))
+    Ok(ask.reason(false))
 }
 
 fn find(id: &str) -> Option<&'static Runbook> {
@@ -89,7 +84,7 @@ impl Pane for Runbooks {
     }
 
     fn about(&self) -> &'static str {
-        "written procedures; enter reads one, r runs it, and its run is among the operations"
+        "written procedures; enter reads one, and its runs are among the operations"
     }
 
     fn needs(&self) -> &'static [Need] {
@@ -138,6 +133,10 @@ impl Pane for Runbooks {
 
     fn enter_opens_runbook(&self) -> bool {
         true
+    }
+
+    fn enters(&self) -> (&'static str, &'static str) {
+        ("read", "read the runbook")
     }
 
     fn operation(&self, store: &Store, key: &str) -> Option<String> {

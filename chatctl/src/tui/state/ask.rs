@@ -4,69 +4,15 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use protocol::admin::DrainPreview;
 
-use super::input;
+use super::{
+    field::{Field, FieldKind},
+    input, plan,
+};
 use crate::{
     duration::parse_duration,
     output::{Tone, format_span, thousands},
     tui::{event::Act, panes::clean},
 };
-
-/// What a field is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FieldKind {
-    /// This name must be typed.
-    Name(String),
-    /// Where: `fleet`, or a node.
-    Scope,
-    /// For how long.
-    Lasts,
-    /// Why.
-    Reason { is_required: bool },
-    /// A parameter of a runbook, by its name, and what it is.
-    Param { name: String, about: String },
-    /// So many times the load of now.
-    Factor,
-}
-
-/// A field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Field {
-    /// What it is for.
-    pub(crate) kind: FieldKind,
-    /// What is typed.
-    pub(crate) text: String,
-}
-
-impl Field {
-    /// What is asked for, in words.
-    pub(crate) fn label(&self) -> String {
-        match &self.kind {
-            FieldKind::Name(name) => format!("type {name} to confirm"),
-            FieldKind::Scope => "where (a node, or fleet)".to_owned(),
-            FieldKind::Lasts => "for how long (as 30s, 10m)".to_owned(),
-            FieldKind::Reason { is_required: true } => "reason".to_owned(),
-            FieldKind::Reason { is_required: false } => "reason (may be empty)".to_owned(),
-            FieldKind::Param { name, about } => format!("{name}: {about}"),
-            FieldKind::Factor => "times the load of now (as 2, 5)".to_owned(),
-        }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let text = self.text.trim();
-        match &self.kind {
-            FieldKind::Name(name) if text != name => Err(format!("the name typed is not {name}")),
-            FieldKind::Scope if text.is_empty() => Err("say where: a node, or fleet".to_owned()),
-            FieldKind::Lasts => parse_duration(text).map(|_| ()).map_err(|why| format!("time: {why}")),
-            FieldKind::Reason { is_required: true } if text.is_empty() => Err("a reason is needed".to_owned()),
-            FieldKind::Param { name, .. } if text.is_empty() => Err(format!("{name} is needed")),
-            FieldKind::Factor => match text.parse::<f64>() {
-                Ok(factor) if (1.0..=100.0).contains(&factor) => Ok(()),
-                _ => Err("a number from 1 to 100 is needed".to_owned()),
-            },
-            _ => Ok(()),
-        }
-    }
-}
 
 /// What a key made of the question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +23,17 @@ pub(super) enum Answer {
     Cancel,
     /// Yes: do this.
     Go(Act),
+    /// Yes, and this is asked next.
+    Next(Box<Ask>),
+}
+
+/// What follows when every answer is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Then {
+    /// Something is done.
+    Act(Act),
+    /// The plan of this runbook is made and asked about.
+    Plan(String),
 }
 
 /// The question.
@@ -94,19 +51,46 @@ pub(crate) struct Ask {
     pub(crate) error: Option<String>,
     /// The gateway whose drain is to be calculated first.
     pub(super) preview: Option<String>,
-    act: Act,
+    /// The first line shown of what it says.
+    pub(super) scroll: usize,
+    /// The question before this one: escape leads back to it.
+    pub(super) before: Option<Box<Ask>>,
+    then: Then,
 }
 
 impl Ask {
     /// A question about an act.
     pub(crate) fn new(title: impl Into<String>, act: Act) -> Self {
-        let title = clean(&title.into());
-        Self { title, says: Vec::new(), fields: Vec::new(), focus: 0, error: None, preview: None, act }
+        Self::leading_to(title.into(), Then::Act(act))
+    }
+
+    /// What must be known before the plan of a runbook can be made.
+    pub(crate) fn before_plan(title: impl Into<String>, runbook: &str) -> Self {
+        Self::leading_to(title.into(), Then::Plan(runbook.to_owned()))
+    }
+
+    fn leading_to(title: String, then: Then) -> Self {
+        Self {
+            title: clean(&title),
+            says: Vec::new(),
+            fields: Vec::new(),
+            focus: 0,
+            error: None,
+            preview: None,
+            scroll: 0,
+            before: None,
+            then,
+        }
     }
 
     /// Says what it means.
-    pub(crate) fn says(mut self, text: impl Into<String>) -> Self {
-        self.says.push((clean(&text.into()), Tone::Plain));
+    pub(crate) fn says(self, text: impl Into<String>) -> Self {
+        self.says_in(text, Tone::Plain)
+    }
+
+    /// Says something in a tone.
+    pub(crate) fn says_in(mut self, text: impl Into<String>, tone: Tone) -> Self {
+        self.says.push((clean(&text.into()), tone));
         self
     }
 
@@ -206,17 +190,41 @@ impl Ask {
                 return Answer::Stay;
             }
         }
-        let mut act = self.act.clone();
-        for field in &self.fields {
-            fill(&mut act, field);
+        match &self.then {
+            Then::Act(act) => {
+                let mut act = act.clone();
+                self.fields.iter().for_each(|field| fill(&mut act, field));
+                Answer::Go(act)
+            }
+            Then::Plan(runbook) => match plan::question(runbook, &self.fields) {
+                Ok(next) => Answer::Next(Box::new(next)),
+                Err(wrong) => {
+                    let is_it = |field: &Field| matches!(&field.kind, FieldKind::Param { name, .. } if Some(name) == wrong.param.as_ref());
+                    self.focus = self.fields.iter().position(is_it).unwrap_or(self.focus);
+                    self.error = Some(wrong.why);
+                    Answer::Stay
+                }
+            },
         }
-        Answer::Go(act)
+    }
+
+    /// What enter does with the last field.
+    pub(crate) fn enter_word(&self) -> &'static str {
+        match self.then {
+            Then::Act(_) => "do it",
+            Then::Plan(_) => "see the plan",
+        }
+    }
+
+    /// What escape does.
+    pub(crate) fn escape_word(&self) -> &'static str {
+        if self.before.is_some() { "back" } else { "no" }
     }
 }
 
 /// Puts what was typed into the act.
 fn fill(act: &mut Act, field: &Field) {
-    let text = field.text.trim().to_owned();
+    let text = field.typed().to_owned();
     match (&field.kind, act) {
         (FieldKind::Scope, Act::Breaker { scope, .. }) => *scope = text,
         (FieldKind::Lasts, Act::Breaker { for_ms, .. } | Act::Batch { for_ms, .. }) => {
@@ -231,14 +239,12 @@ fn fill(act: &mut Act, field: &Field) {
             | Act::Revert { reason, .. }
             | Act::Ack { reason, .. }
             | Act::Resolve { reason, .. }
-            | Act::Run { reason, .. }
             | Act::Kick { reason, .. }
             | Act::Prescale { reason, .. }
             | Act::Unscale { reason }
             | Act::ForgetEvent { reason, .. }
             | Act::Batch { reason, .. },
         ) => *reason = text,
-        (FieldKind::Param { name, .. }, Act::Run { params, .. }) => drop(params.insert(name.clone(), text)),
         (FieldKind::Factor, Act::Prescale { factor, .. }) => *factor = text,
         _ => {}
     }

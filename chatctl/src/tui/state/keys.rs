@@ -4,13 +4,12 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{
     Kind, Mode, Popup, State,
-    ask::Answer,
     command::{Command, CommandLine, Typed},
     input,
 };
 use crate::tui::{
     event::Action,
-    panes::{self, Danger},
+    panes::{self, Danger, Row},
 };
 
 impl State {
@@ -27,17 +26,7 @@ impl State {
         match std::mem::replace(&mut self.mode, Mode::Browse) {
             Mode::Command(line) => self.in_command(line, key),
             Mode::Filter(before) => self.in_filter(before, key),
-            Mode::Ask(mut ask) => match ask.key(key) {
-                Answer::Stay => {
-                    self.mode = Mode::Ask(ask);
-                    Vec::new()
-                }
-                Answer::Cancel => Vec::new(),
-                Answer::Go(act) => {
-                    self.say(format!("{}: asked for", ask.title), crate::output::Tone::Busy);
-                    vec![Action::Act(act)]
-                }
-            },
+            Mode::Ask(ask) => self.in_ask(ask, key),
             Mode::Browse if self.popup.is_some() => self.in_popup(key),
             Mode::Browse => self.in_pane(key),
         }
@@ -90,6 +79,10 @@ impl State {
     }
 
     fn in_popup(&mut self, key: KeyEvent) -> Vec<Action> {
+        // The word that the run whose events these are waits for, and the way back from it.
+        if let (Some(operation), Some(danger)) = (self.events_of(), self.danger(key)) {
+            return self.ask((danger.ask)(&self.store, &operation));
+        }
         let page = isize::try_from(Popup::height(self.size)).unwrap_or(1);
         match key.code {
             KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => self.popup = None,
@@ -98,12 +91,7 @@ impl State {
                 self.popup = None;
                 return self.in_pane(key);
             }
-            KeyCode::Char('r') if self.may_act() => self.ask_run(),
-            // The word that the run whose events these are waits for.
-            KeyCode::Char('c') if self.pane().name() == "operations" => {
-                self.popup = None;
-                return self.in_pane(key);
-            }
+            KeyCode::Char('r') if self.may_act() => return self.ask_run(),
             KeyCode::Char('?') if self.popup.as_ref().is_some_and(|popup| popup.kind == Kind::Help) => {
                 self.popup = None;
             }
@@ -132,8 +120,11 @@ impl State {
 
     fn in_pane(&mut self, key: KeyEvent) -> Vec<Action> {
         let has_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
-        if let Some(danger) = self.danger(key, has_ctrl) {
-            return self.ask(danger);
+        if let Some(danger) = self.danger(key) {
+            return match self.chosen() {
+                Some(row) => self.ask((danger.ask)(&self.store, &row)),
+                None => Vec::new(),
+            };
         }
         if has_ctrl || key.modifiers.contains(KeyModifiers::ALT) {
             return Vec::new();
@@ -180,46 +171,26 @@ impl State {
         Vec::new()
     }
 
-    fn danger(&self, key: KeyEvent, has_ctrl: bool) -> Option<&'static Danger> {
+    /// The operation whose events are read, where operations are.
+    fn events_of(&self) -> Option<String> {
+        match self.popup.as_ref().map(|popup| &popup.kind) {
+            Some(Kind::Events(id)) if self.pane().name() == "operations" => Some(id.clone()),
+            _ => None,
+        }
+    }
+
+    fn danger(&self, key: KeyEvent) -> Option<&'static Danger> {
         let KeyCode::Char(letter) = key.code else { return None };
+        let has_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         let is_it = |danger: &&Danger| danger.letter == letter && danger.ctrl == has_ctrl;
         // For somebody who may only look, these keys do not exist.
         self.pane().dangers().iter().find(is_it).filter(|_| self.may_act())
     }
 
-    fn ask(&mut self, danger: &Danger) -> Vec<Action> {
-        if self.link.lost.is_some() {
-            self.complain("the control plane is lost: nothing can be changed now");
-            return Vec::new();
-        }
-        let Some(key) = self.chosen() else { return Vec::new() };
-        match (danger.ask)(&self.store, &key) {
-            Err(why) => {
-                self.complain(why);
-                Vec::new()
-            }
-            Ok(ask) => {
-                self.mode = Mode::Ask(Box::new(ask));
-                self.ask_preview()
-            }
-        }
-    }
-
-    /// Asks before the runbook that is read is run.
-    fn ask_run(&mut self) {
-        let Some(Kind::Runbook(named)) = self.popup.as_ref().map(|popup| &popup.kind) else { return };
-        match panes::ask_run(named) {
-            Ok(ask) => {
-                self.popup = None;
-                self.mode = Mode::Ask(Box::new(ask));
-            }
-            Err(why) => self.complain(why),
-        }
-    }
-
     /// The key of the row that is chosen, if it is there.
     pub(crate) fn chosen(&self) -> Option<String> {
-        self.rows().get(self.view().index).map(|row| row.key.clone())
+        let is_it = |row: &&Row| self.view().key.as_ref() == Some(&row.key);
+        self.rows().get(self.view().index).filter(is_it).map(|row| row.key.clone())
     }
 
     pub(super) fn step(&mut self, by: isize) {

@@ -2,24 +2,30 @@
 //! event and gives the actions that follow.
 
 mod ask;
+mod asking;
 mod command;
+mod field;
 mod filter;
+mod fit;
 mod history;
 mod input;
 mod keys;
 mod layout;
 mod link;
 mod mouse;
+mod plan;
 mod poll;
 mod popup;
 mod store;
 mod view;
+mod wrap;
 
 use protocol::admin::Role;
 
 pub(crate) use self::{
-    ask::{Ask, FieldKind},
+    ask::Ask,
     command::CommandLine,
+    field::FieldKind,
     layout::{Areas, LIGHTS_AT, Tab, place, tabs},
     link::{Link, Lost},
     popup::{Kind, Popup},
@@ -28,7 +34,7 @@ pub(crate) use self::{
 };
 use self::{history::History, poll::Polls};
 use super::{
-    event::{Action, Data, Event, Failure, Load, Need},
+    event::{Action, Data, Event, Failure, Need},
     panes::{self, Pane, Row},
 };
 use crate::output::Tone;
@@ -255,13 +261,6 @@ impl State {
         if is_preview { self.ask_preview() } else { Vec::new() }
     }
 
-    /// Asks for what a drain would do, when a question stands that has not said it.
-    fn ask_preview(&mut self) -> Vec<Action> {
-        let Mode::Ask(ask) = &self.mode else { return Vec::new() };
-        let load = ask.preview.clone().map(Load::Preview);
-        load.and_then(|load| self.polls.ask(load, self.store.now_ms)).into_iter().collect()
-    }
-
     fn shows_events_of(&self, id: &str) -> bool {
         matches!(self.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Events(shown)) if shown == id)
     }
@@ -303,7 +302,7 @@ impl State {
         if let Some(pane) = panes::find("operations") {
             self.go(pane);
             self.view_mut().filter.text.clear();
-            self.view_mut().key = Some(operation.clone());
+            self.view_mut().await_row(operation.clone());
             self.show_events(operation);
         }
         Vec::new()

@@ -10,9 +10,20 @@ const WHEEL_ROWS: isize = 3;
 
 impl State {
     pub(super) fn on_mouse(&mut self, mouse: MouseEvent) -> Vec<Action> {
-        // While something is typed, a hand that slips changes nothing.
-        if !matches!(self.mode, Mode::Browse) {
-            return Vec::new();
+        let above = self.above_ask();
+        match &mut self.mode {
+            Mode::Browse => {}
+            // What a question says is read to its end; its fields stay as they are.
+            Mode::Ask(ask) => {
+                match mouse.kind {
+                    MouseEventKind::ScrollDown => ask.scroll_by(WHEEL_ROWS, self.size, above),
+                    MouseEventKind::ScrollUp => ask.scroll_by(-WHEEL_ROWS, self.size, above),
+                    _ => {}
+                }
+                return Vec::new();
+            }
+            // While something is typed, a hand that slips changes nothing.
+            Mode::Command(_) | Mode::Filter(_) => return Vec::new(),
         }
         match (mouse.kind, self.popup.is_some()) {
             (MouseEventKind::ScrollDown, true) => self.scroll(WHEEL_ROWS),

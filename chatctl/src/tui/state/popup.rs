@@ -3,7 +3,7 @@
 
 use protocol::admin::OperationEvent;
 
-use super::State;
+use super::{State, wrap::wrap};
 use crate::{
     output::{Tone, time_of_day},
     runbook,
@@ -100,6 +100,20 @@ impl Popup {
         lay_out(&facts, width)
     }
 
+    /// Keys that change something from here, for the foot.
+    pub(crate) fn keys(&self, state: &State) -> String {
+        let dangers = state.pane().dangers().iter();
+        let is_over = state.store.events.value.iter().flatten().last().is_some_and(|it| it.state.is_final());
+        match &self.kind {
+            _ if !state.may_act() => String::new(),
+            Kind::Runbook(_) => "r run  ".to_owned(),
+            Kind::Events(_) if state.pane().name() == "operations" && !is_over => {
+                dangers.map(|danger| format!("{} {}  ", danger.key(), danger.word)).collect()
+            }
+            _ => String::new(),
+        }
+    }
+
     /// How wide its text may be.
     pub(crate) fn width(size: (u16, u16)) -> u16 {
         size.0.saturating_sub(8).min(WIDTH_MAX)
@@ -164,12 +178,9 @@ fn help(state: &State) -> Vec<Said> {
         None => say(":", "command: the name of a pane, with a filter after it; tab completes"),
     }
     say("/", "filter: rows that hold a text; !text: rows that do not");
-    let enter = match () {
-        () if pane.columns().is_empty() => "incidents of this failure mode",
-        () if pane.enter_opens_runbook() => "read the runbook; r there runs it",
-        () => "describe this row",
-    };
-    say("enter", enter);
+    let there = if state.may_act() { "; r there asks for its plan" } else { "" };
+    let enter = pane.enters().1;
+    say("enter", &if pane.enter_opens_runbook() { format!("{enter}{there}") } else { enter.to_owned() });
     say("esc", "out: closes, then clears the filter, then goes back");
     say("[ ]", "back and forth in the panes you were in");
     say("j k g G", "down, up, top, bottom (also arrows, pgup, pgdn, wheel, click)");
@@ -179,7 +190,7 @@ fn help(state: &State) -> Vec<Said> {
         say("l", "events of the operation");
     }
     if pane.name() == "incidents" {
-        say("o", "open the incident's runbook; r there runs it");
+        say("o", &format!("open the incident's runbook{there}"));
     }
     say("q ctrl-c", "quit");
     let letters: Vec<String> = pane
@@ -214,20 +225,5 @@ fn lay_out(said: &[Said], width: usize) -> Vec<TextLine> {
             lines.push(TextLine { label: name.chars().count(), text: format!("{name:<indent$}{part}"), tone: *tone });
         }
     }
-    lines
-}
-
-/// Cuts a line at spaces, or anywhere when there is none.
-fn wrap(line: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut rest: Vec<char> = line.chars().collect();
-    let mut lines = Vec::new();
-    while rest.len() > width {
-        let space = rest[..=width].iter().rposition(|c| *c == ' ').filter(|at| *at > width / 2);
-        let tail = rest.split_off(space.unwrap_or(width));
-        lines.push(rest.into_iter().collect());
-        rest = tail.into_iter().skip(usize::from(space.is_some())).collect();
-    }
-    lines.push(rest.into_iter().collect());
     lines
 }

@@ -21,6 +21,8 @@ pub(crate) struct View {
     pub(crate) sort: Option<Sort>,
     /// The key of the row that is chosen: it stays chosen wherever it goes.
     pub(crate) key: Option<String>,
+    /// It is not among the rows yet: it was begun a moment ago.
+    is_awaited: bool,
     /// Its place.
     pub(crate) index: usize,
     /// The first row on the screen.
@@ -56,8 +58,15 @@ impl View {
         true
     }
 
+    /// Chooses a row that is to come.
+    pub(super) fn await_row(&mut self, key: String) {
+        self.key = Some(key);
+        self.is_awaited = true;
+    }
+
     /// Chooses another row, so many further down.
     pub(super) fn step(&mut self, rows: &[Row], by: isize) {
+        self.is_awaited = false;
         let last = rows.len().saturating_sub(1);
         self.index = self.index.saturating_add_signed(by).min(last);
         self.key = rows.get(self.index).map(|row| row.key.clone());
@@ -67,7 +76,8 @@ impl View {
     pub(super) fn settle(&mut self, rows: &[Row], height: usize) {
         let found = self.key.as_ref().and_then(|key| rows.iter().position(|row| row.key == *key));
         self.index = found.unwrap_or_else(|| self.index.min(rows.len().saturating_sub(1)));
-        if !rows.is_empty() {
+        self.is_awaited &= found.is_none();
+        if !rows.is_empty() && !self.is_awaited {
             self.key = rows.get(self.index).map(|row| row.key.clone());
         }
         let height = height.max(1);

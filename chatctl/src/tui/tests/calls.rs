@@ -1,5 +1,7 @@
 //! What calls to a control plane become.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json, Router,
     http::StatusCode,
@@ -8,8 +10,10 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::fixture;
 use crate::{
     context::Context,
+    runbook,
     tui::{
         event::{Act, Data, Event, Failure, Load, Need},
         perform::{self, Fleet},
@@ -92,6 +96,22 @@ async fn incidents_are_taken_and_refusals_say_why() {
         Event::Done(done) => {
             assert_eq!(done, Err("no\ntry this\n--force overrides this, on the command line".to_owned()));
         }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_sent_as_it_was_read() {
+    let runbook = runbook::find("write-timeouts").unwrap();
+    let request = runbook::plan(&runbook, &BTreeMap::new(), "the store fails").unwrap();
+    let read = serde_json::to_value(&request).unwrap();
+    let begin = move |Json(body): Json<Value>| async move {
+        assert_eq!(body, read);
+        Json(fixture::waiting_run())
+    };
+    let api = api(Router::new().route("/v1/runbooks/runs", post(begin))).await;
+    match perform::act(&api, Act::Run { request: Box::new(request) }).await {
+        Event::Started(id) => assert_eq!(id, "op-40"),
         other => panic!("{other:?}"),
     }
 }

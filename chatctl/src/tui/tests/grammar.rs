@@ -26,7 +26,7 @@ fn popup(state: &State) -> Option<&Kind> {
 fn digits_commands_tab_and_history_lead_to_panes() {
     let mut state = operator();
     let _ = keys(&mut state, "3");
-    assert_eq!(name(&state), "nodes");
+    assert_eq!(name(&state), "workers");
     let _ = keys(&mut state, ":ops\n");
     assert_eq!(name(&state), "operations");
     let _ = keys(&mut state, ":inc");
@@ -34,7 +34,7 @@ fn digits_commands_tab_and_history_lead_to_panes() {
     let _ = keys(&mut state, "\n");
     assert_eq!(name(&state), "incidents");
     let _ = keys(&mut state, "[[");
-    assert_eq!(name(&state), "nodes");
+    assert_eq!(name(&state), "workers");
     let _ = keys(&mut state, "[");
     assert_eq!(name(&state), "overview");
     let _ = keys(&mut state, "[");
@@ -97,7 +97,7 @@ fn a_filter_takes_rows_or_with_a_bang_the_others() {
     assert_eq!((name(&state), shown(&state).len()), ("gateways", 4));
     // Another pane has its own.
     let _ = keys(&mut state, "/gw-1\n3");
-    assert_eq!(shown(&state).len(), 4);
+    assert_eq!(shown(&state), ["worker-1", "worker-2"]);
 }
 
 #[test]
@@ -154,6 +154,13 @@ fn the_chosen_row_stays_chosen_when_rows_change() {
 #[test]
 fn enter_goes_in_and_escape_goes_out() {
     let mut state = operator();
+    // A worker's partitions are what waits for it.
+    let _ = keys(&mut state, "3j\n");
+    assert_eq!((name(&state), shown(&state)), ("queues", vec!["group 3".to_owned(), "group 4".to_owned()]));
+    for expected in ["queues", "workers", "overview"] {
+        let _ = press(&mut state, KeyCode::Esc);
+        assert_eq!(name(&state), expected);
+    }
     // The first light is a gateway that crashed: its incidents.
     let _ = keys(&mut state, "\n");
     assert_eq!((name(&state), shown(&state)), ("incidents", vec!["inc-7".to_owned()]));
@@ -171,7 +178,7 @@ fn enter_goes_in_and_escape_goes_out() {
     assert_eq!(popup(&state), Some(&Kind::Help));
     // What leads elsewhere leads there from a popup, too.
     let _ = keys(&mut state, "3");
-    assert_eq!((name(&state), popup(&state)), ("nodes", None));
+    assert_eq!((name(&state), popup(&state)), ("workers", None));
     let _ = keys(&mut state, "d:audit\n");
     assert_eq!((name(&state), popup(&state)), ("audit", None));
 }
@@ -182,6 +189,7 @@ fn events_of_an_operation_are_loaded_while_they_are_looked_at() {
     let _ = keys(&mut state, "7");
     let asked = |actions: &[Action]| actions.contains(&Action::Load(Load::Events("op-31".into(), 0)));
     assert!(asked(&keys(&mut state, "l")));
+    assert_eq!(state.popup.as_ref().unwrap().keys(&state), "c confirm  ctrl-x cancel and undo  ");
     let event = |sequence, state| OperationEvent {
         operation: "op-31".into(),
         sequence,
@@ -198,6 +206,7 @@ fn events_of_an_operation_are_loaded_while_they_are_looked_at() {
     let _ = state.on(Event::Loaded(Data::Events("op-9".into(), vec![event(7, OperationState::Running)])));
     let _ = state.on(Event::Loaded(Data::Events("op-31".into(), vec![event(2, OperationState::Succeeded)])));
     assert_eq!(state.store.events.value.as_ref().map(Vec::len), Some(2));
+    assert_eq!(state.popup.as_ref().unwrap().keys(&state), "", "it is over");
     let later = state.on(Event::Tick(fixture::NOW + 9_000));
     assert!(!later.iter().any(|it| matches!(it, Action::Load(load) if load.need() == Need::Events)));
 }

@@ -7,11 +7,14 @@ mod grammar;
 mod link;
 mod pictures;
 mod questions;
+mod runs;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use protocol::admin::Role;
 
 use super::{
-    event::{Action, Event},
+    event::{Act, Action, Event},
+    panes,
     state::State,
 };
 
@@ -29,6 +32,16 @@ fn ctrl(state: &mut State, letter: char) -> Vec<Action> {
 fn keys(state: &mut State, text: &str) -> Vec<Action> {
     let code = |c| if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
     text.chars().flat_map(|c| press(state, code(c))).collect()
+}
+
+/// A pane with everything loaded.
+fn at(pane: &str, role: Role) -> State {
+    fixture::loaded(role, panes::find(pane).unwrap(), (80, 24))
+}
+
+/// The changes among actions.
+fn acts(actions: Vec<Action>) -> Vec<Act> {
+    actions.into_iter().filter_map(|it| if let Action::Act(act) = it { Some(act) } else { None }).collect()
 }
 
 /// The keys of the rows that are shown.

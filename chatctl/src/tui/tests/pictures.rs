@@ -65,9 +65,28 @@ fn what_stands_above_a_pane_looks_as_it_should() {
     let mut state = fixture::loaded(Role::Operator, 5, size);
     let _ = keys(&mut state, "d");
     golden("describe-80x24", &picture(&state));
+    let mut state = fixture::loaded(Role::Operator, 2, size);
+    let _ = keys(&mut state, "jd");
+    golden("worker-80x24", &picture(&state));
     let mut state = fixture::loaded(Role::Operator, 3, size);
     let _ = keys(&mut state, "o");
     golden("breaker-80x24", &picture(&state));
+}
+
+#[test]
+fn the_plan_of_a_run_looks_as_it_should() {
+    let runbooks = panes::find("runbooks").unwrap();
+    for size in SIZES {
+        let mut state = fixture::loaded(Role::Operator, runbooks, size);
+        let _ = keys(&mut state, "/write-timeouts\nr\na rack is slow\n");
+        golden(&format!("plan-{}x{}", size.0, size.1), &picture(&state));
+    }
+    let mut state = fixture::loaded(Role::Operator, runbooks, (80, 24));
+    state.setting.is_production = true;
+    let _ = keys(&mut state, "/write-timeouts\nr");
+    golden("run-80x24", &picture(&state));
+    let _ = keys(&mut state, "x\n\n");
+    golden("run-wrong-80x24", &picture(&state));
 }
 
 #[test]

@@ -3,20 +3,12 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use protocol::admin::{BreakerState, DrainOrdered, DrainPreview, Role};
 
-use super::{ctrl, fixture, keys, press};
+use super::{acts, at, ctrl, fixture, keys, press};
 use crate::tui::{
     event::{Act, Action, Data, Event, Load},
     panes,
     state::{Kind, Mode, State},
 };
-
-fn at(pane: &str, role: Role) -> State {
-    fixture::loaded(role, panes::find(pane).unwrap(), (80, 24))
-}
-
-fn acts(actions: Vec<Action>) -> Vec<Act> {
-    actions.into_iter().filter_map(|it| if let Action::Act(act) = it { Some(act) } else { None }).collect()
-}
 
 #[test]
 fn a_drain_wants_the_name_typed() {
@@ -161,49 +153,6 @@ fn a_viewer_can_trigger_no_action_with_any_key_in_any_pane() {
             }
         }
     }
-}
-
-#[test]
-fn a_runbook_is_read_then_run_with_its_parameters_and_its_name_typed() {
-    let mut state = at("incidents", Role::Operator);
-    let _ = keys(&mut state, "o");
-    assert!(matches!(state.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Runbook(_))));
-    let _ = keys(&mut state, "r");
-    let Mode::Ask(ask) = &state.mode else { panic!("no question: {:?}", state.word) };
-    assert_eq!(ask.title, "run gateway-crash");
-    let labels: Vec<String> = ask.fields.iter().map(|field| field.label()).collect();
-    assert!(labels[0].starts_with("gateway: "), "{labels:?}");
-    let done = acts(keys(&mut state, "gw-3\n\ngateway-crash\nit crashed\n"));
-    let [Act::Run { runbook, params, reason }] = done.as_slice() else { panic!("{done:?}") };
-    assert_eq!(
-        (runbook.as_str(), params["gateway"].as_str(), reason.as_str()),
-        ("gateway-crash", "gw-3", "it crashed")
-    );
-
-    // Its events are what is seen then.
-    let _ = state.on(Event::Started("op-31".into()));
-    assert_eq!(state.pane().name(), "operations");
-    assert!(matches!(state.popup.as_ref().map(|popup| &popup.kind), Some(Kind::Events(id)) if id == "op-31"));
-
-    let mut state = at("runbooks", Role::Viewer);
-    assert_eq!(acts(keys(&mut state, "r")), []);
-    let _ = keys(&mut state, "\nr");
-    assert_eq!(state.mode, Mode::Browse, "a viewer only reads");
-}
-
-#[test]
-fn a_run_that_waits_gets_its_word_for_this_plan() {
-    let mut state = at("operations", Role::Operator);
-    let _ = state.on(Event::Loaded(Data::Operations(vec![fixture::waiting_run()])));
-    let _ = keys(&mut state, "c");
-    assert_eq!(acts(keys(&mut state, "TWO\n")), [], "another word");
-    let _ = ctrl(&mut state, 'u');
-    let confirm =
-        Act::Confirm { run: "op-40".into(), step: "lower".into(), word: "ONE".into(), plan_hash: "ab".repeat(32) };
-    assert_eq!(acts(keys(&mut state, "ONE\n")), [confirm]);
-    let mut state = at("operations", Role::Operator);
-    let _ = keys(&mut state, "c");
-    assert_eq!(state.mode, Mode::Browse, "a drain waits for no word");
 }
 
 #[test]

@@ -1,0 +1,157 @@
+//! Workers: which partitions each puts in order and stores, how far behind it is, by which desired state it runs. Enter
+//! leads to the queues of its partitions.
+
+use protocol::admin::{Lag, Node, NodeRole};
+
+use super::{
+    Cell, Column, Fact, Pane, Row,
+    gateways::{or_none, status_tone, trouble_tone},
+    node::{self, find},
+    to_yaml,
+};
+use crate::{
+    output::{Tone, format_span, thousands},
+    tui::{event::Need, state::Store},
+};
+
+pub(super) struct Workers;
+
+/// Older than this, what waits is worth a look.
+const LAG_BUSY_MS: u64 = 1_000;
+/// Older than this, it is late.
+const LAG_BAD_MS: u64 = 5_000;
+
+const COLUMNS: &[Column] = &[
+    Column::text("Name", 12).grow(1),
+    Column::text("Status", 6),
+    Column::number("seQuences", 9),
+    Column::number("sTores", 6),
+    Column::number("Behind", 9),
+    Column::number("oldEst", 8),
+    Column::text("troUble", 14).grow(3),
+    Column::number("loWered", 7).from(100),
+    Column::number("Heard", 8).from(110),
+    Column::number("Desired", 8).from(120),
+    Column::number("acKed", 8).from(120),
+    Column::number("Incarnation", 13).from(180),
+    Column::text("Zone", 10).from(140),
+    Column::text("softwAre", 22).from(180),
+];
+
+/// The partitions that a worker stores.
+fn stored<'a>(store: &'a Store, worker: &str) -> impl Iterator<Item = &'a Lag> {
+    store.lag.value.iter().flatten().filter(move |lag| lag.node == worker)
+}
+
+impl Pane for Workers {
+    fn name(&self) -> &'static str {
+        "workers"
+    }
+
+    fn short(&self) -> &'static str {
+        "nodes"
+    }
+
+    fn about(&self) -> &'static str {
+        "workers put messages in order and store them; behind is what is not stored at quorum yet"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::Nodes, Need::Lag]
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn rows(&self, store: &Store) -> Vec<Row> {
+        let workers = store.nodes.value.iter().flatten().filter(|it| it.role == NodeRole::Worker);
+        workers.map(|it| row(store, it)).collect()
+    }
+
+    fn facts(&self, store: &Store, key: &str) -> Vec<Fact> {
+        let Some(it) = find(store, key) else { return Vec::new() };
+        let behind = match it.lag_records {
+            0 => "nothing".to_owned(),
+            records => format!("{} records, the oldest for {}", thousands(records), format_span(it.lag_ms)),
+        };
+        let mut facts = vec![
+            Fact::new("worker", &it.id),
+            Fact::new("status", it.status.as_str()).tone(status_tone(it.status)),
+            Fact::new("trouble", or_none(&it.trouble)).tone(trouble_tone(&it.trouble)),
+            Fact::new("sequences", partitions(it.partitions as usize)),
+            Fact::new("stores", partitions(stored(store, key).count())),
+            Fact::new("behind", behind).tone(lag_tone(it.lag_ms)),
+        ];
+        let at_one = at_one(store, key);
+        if at_one > 0 {
+            facts.push(Fact::new("at ONE", format!("rows of {}", partitions(at_one))).tone(Tone::Busy));
+        }
+        facts.push(Fact::new("zone", or_none(&it.zone)));
+        facts.extend(node::facts(it));
+        facts
+    }
+
+    fn yaml(&self, store: &Store, key: &str) -> Option<String> {
+        to_yaml(find(store, key))
+    }
+
+    fn leads_to(&self, key: &str) -> Option<(&'static str, String)> {
+        Some(("queues", key.to_owned()))
+    }
+
+    fn enters(&self) -> (&'static str, &'static str) {
+        ("queues", "what waits in each partition that it stores")
+    }
+
+    fn empty(&self) -> &'static str {
+        "no worker has reported to this control plane"
+    }
+}
+
+fn row(store: &Store, it: &Node) -> Row {
+    let acked = match () {
+        () if it.nack.is_some() => Tone::Bad,
+        () if it.acked_version < it.desired_version => Tone::Busy,
+        () => Tone::Plain,
+    };
+    let oldest = if it.lag_records > 0 { format_span(it.lag_ms) } else { String::new() };
+    let at_one = at_one(store, &it.id) as u64;
+    Row::new(
+        &it.id,
+        vec![
+            Cell::text(&it.id),
+            Cell::text(it.status.as_str()).tone(status_tone(it.status)),
+            Cell::number(u64::from(it.partitions)),
+            Cell::number(stored(store, &it.id).count() as u64),
+            Cell::number(it.lag_records),
+            Cell::sorted(oldest, it.lag_ms).tone(lag_tone(it.lag_ms)),
+            Cell::text(&it.trouble).tone(trouble_tone(&it.trouble)),
+            Cell::number(at_one).tone(if at_one > 0 { Tone::Busy } else { Tone::Plain }),
+            Cell::sorted(format_span(it.heard_ms_ago), it.heard_ms_ago),
+            Cell::number(it.desired_version),
+            Cell::number(it.acked_version).tone(acked),
+            // A time of many digits, and no amount.
+            Cell::sorted(it.incarnation.to_string(), it.incarnation),
+            Cell::text(&it.zone),
+            Cell::text(&it.software),
+        ],
+    )
+}
+
+/// Partitions whose rows above the commit pointer are on one replica.
+fn at_one(store: &Store, worker: &str) -> usize {
+    stored(store, worker).filter(|lag| lag.window.is_some()).count()
+}
+
+fn partitions(count: usize) -> String {
+    if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") }
+}
+
+fn lag_tone(ms: u64) -> Tone {
+    match ms {
+        0..LAG_BUSY_MS => Tone::Plain,
+        LAG_BUSY_MS..LAG_BAD_MS => Tone::Busy,
+        _ => Tone::Bad,
+    }
+}
