@@ -33,13 +33,19 @@ use super::{
     TokenRecord,
 };
 
-/// What each connection is set to. The wait for a lock ends before the call does.
-const SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1";
-/// The same for servers that know the variable under its older name only.
-const SESSION_OLDER: &str = "SET SESSION tx_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1";
+/// What each connection is set to. The wait for a lock ends before the call does. A replica that hangs in the middle of a
+/// transaction may not keep its locks, else nobody could lead in its place: its connection is closed after 5 s, which is
+/// within the 6 s of its leadership.
+const SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1, \
+    SESSION wait_timeout = 5, SESSION net_read_timeout = 5, SESSION net_write_timeout = 5";
+/// The same for servers that know the first variable under its older name only.
+const SESSION_OLDER: &str = "SET SESSION tx_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1, \
+    SESSION wait_timeout = 5, SESSION net_read_timeout = 5, SESSION net_write_timeout = 5";
 
 /// What getting a connection may take, making one included.
 const ACQUIRE: Duration = Duration::from_secs(2);
+/// Connections that rest are closed here before the server does it. The pool looks that often, too.
+const IDLE: Duration = Duration::from_secs(2);
 /// Connections of one replica.
 const CONNECTIONS: u32 = 8;
 
@@ -62,6 +68,7 @@ impl MysqlStore {
         let pool = MySqlPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
+            .idle_timeout(IDLE)
             .after_connect(|conn, _| {
                 Box::pin(async move {
                     match conn.execute(SESSION).await {

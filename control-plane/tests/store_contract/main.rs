@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "production")]
+mod mysql;
+
 use std::sync::Arc;
 
 use chat_control_plane::store::{
@@ -278,98 +281,6 @@ async fn at_once(store: &Arc<dyn Store>) {
     store.audit_from(0, 1_000).await.unwrap().iter().for_each(|entry| chain.check(entry));
     let verdict = chain.verdict();
     assert!(verdict.intact && verdict.entries >= 40, "{verdict:?}");
-}
-
-#[cfg(feature = "production")]
-mod mysql {
-    use chat_control_plane::store::MysqlStore;
-    use futures_util::future::join_all;
-    use sqlx::{Connection as _, Executor as _, MySqlConnection};
-
-    use super::*;
-
-    /// A database of its own.
-    struct Database {
-        name: String,
-        url: String,
-        conn: MySqlConnection,
-    }
-
-    impl Database {
-        /// `None`: said loudly, and the test counts as skipped. In CI a skip is a failure.
-        async fn new() -> Option<Self> {
-            const VARIABLES: [&str; 2] = ["CHATFLEET_MYSQL_URL", "CHATFLEET_MYSQL"];
-            let set = |variable: &str| std::env::var(variable).ok().filter(|address| !address.is_empty());
-            let Some(address) = VARIABLES.into_iter().find_map(set) else {
-                let is_required = std::env::var_os("CHATFLEET_REAL_REQUIRED").is_some();
-                assert!(!is_required, "{VARIABLES:?} are not set, and a skip is a failure");
-                eprintln!(
-                    "SKIPPED: {VARIABLES:?} are not set; `deploy/local/stack up` and `eval $(deploy/local/stack env)`"
-                );
-                return None;
-            };
-            let mut conn = MySqlConnection::connect(&address).await.unwrap();
-            let name = format!("contract_{}", uuid::Uuid::new_v4().simple());
-            conn.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-            let url = format!("{}/{name}", address.rsplit_once('/').unwrap().0);
-            Some(Self { name, url, conn })
-        }
-
-        async fn sql(&mut self, sql: &str) {
-            let sql = sql.replace('$', &format!("{}.", self.name));
-            self.conn.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
-        }
-
-        async fn drop(mut self) {
-            self.sql(&format!("DROP DATABASE {}", self.name.clone())).await;
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn keeps_the_contract() {
-        let Some(mut database) = Database::new().await else { return };
-        // Replicas that start at once find one schema.
-        let stores = join_all((0..4).map(|_| MysqlStore::open(&database.url))).await;
-        let stores: Vec<_> = stores.into_iter().map(Result::unwrap).collect();
-        contract(Arc::new(stores[0].clone())).await;
-        assert_eq!(stores[1].operations_head().await, Ok(3), "another replica sees it");
-
-        // Replicas that write at once: each over connections of its own.
-        let before = stores[0].audit_from(0, 1_000).await.unwrap().len();
-        let appended = stores.iter().flat_map(|store| (0..10).map(move |_| store.commit(vec![audit("at once")])));
-        join_all(appended).await.into_iter().for_each(Result::unwrap);
-        let entries = stores[3].audit_from(0, 1_000).await.unwrap();
-        let mut chain = AuditChain::default();
-        entries.iter().for_each(|entry| chain.check(entry));
-        assert!(chain.verdict().intact);
-        assert_eq!(entries.len(), before + 40);
-        let asked = stores.iter().enumerate().map(|(n, store)| async move {
-            store.lead(&format!("late-{n} http://r"), 900_000, 6_000).await.unwrap().is_leader
-        });
-        assert_eq!(join_all(asked).await.into_iter().filter(|leads| *leads).count(), 1);
-
-        // A database of a later version is left alone.
-        database.sql("INSERT INTO $control_migrations (number) VALUES (99)").await;
-        let error = MysqlStore::open(&database.url).await.unwrap_err();
-        assert!(matches!(&error, StoreError::Corrupt(why) if why.contains("99 migrations")), "{error}");
-        for store in &stores {
-            store.close().await;
-        }
-        database.drop().await;
-    }
-
-    /// Nothing listens there: said within the deadline, without the password.
-    #[tokio::test]
-    async fn absent() {
-        let opened = tokio::time::timeout(std::time::Duration::from_secs(6), async {
-            let absent = MysqlStore::open("mysql://chat:secret@127.0.0.1:1/chat").await;
-            [absent, MysqlStore::open("mysql://chat:secret@host:none/chat").await]
-        });
-        for opened in opened.await.unwrap() {
-            let error = opened.unwrap_err();
-            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
-        }
-    }
 }
 
 #[tokio::test]
