@@ -5,7 +5,7 @@ use sqlx::{Connection as _, MySqlConnection, Row as _};
 
 use super::{
     Statement,
-    fault::{DUPLICATE, Fault, number_of, unavailable},
+    fault::{Fault, unavailable},
     leader::led,
     rows::{int, json, number},
 };
@@ -85,7 +85,7 @@ async fn put_document(tx: &mut MySqlConnection, document: &Document) -> Result<(
     match statement.execute(tx).await {
         Ok(done) if done.rows_affected() == 0 => Err(stale()),
         Ok(_) => Ok(()),
-        Err(error) if is_new && number_of(&error) == Some(DUPLICATE) => Err(stale()),
+        Err(error) if is_new && backends::mysql::is_duplicate(&error) => Err(stale()),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,14 +1,6 @@
 //! What the server's errors mean.
 
-use sqlx::mysql::MySqlDatabaseError;
-
 use crate::store::StoreError;
-
-/// The server's numbers of errors that mean something here.
-pub(super) const DUPLICATE: u16 = 1062;
-pub(super) const UNKNOWN_VARIABLE: u16 = 1193;
-const LOCK_WAIT_TIMEOUT: u16 = 1205;
-const DEADLOCK: u16 = 1213;
 
 /// Why a statement did not do what it was asked.
 pub(super) enum Fault {
@@ -31,7 +23,7 @@ impl From<StoreError> for Fault {
 impl Fault {
     /// True when the same work may succeed at once: it lost to other work and was rolled back.
     pub(super) fn is_lost_race(&self) -> bool {
-        matches!(self, Self::Sql(error) if matches!(number_of(error), Some(LOCK_WAIT_TIMEOUT | DEADLOCK)))
+        matches!(self, Self::Sql(error) if backends::mysql::is_lost_race(error))
     }
 
     /// True when the connection can be used again: the server answered.
@@ -48,11 +40,6 @@ impl Fault {
             Self::Store(error) => error,
         }
     }
-}
-
-/// The server's number of an error.
-pub(super) fn number_of(error: &sqlx::Error) -> Option<u16> {
-    error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
 }
 
 pub(super) fn unavailable(error: impl std::fmt::Display) -> StoreError {

@@ -14,15 +14,14 @@ use async_trait::async_trait;
 use protocol::admin::{AuditEntry, Operation, OperationEvent, OperationState};
 use serde::de::DeserializeOwned;
 use sqlx::{
-    ConnectOptions as _, Executor as _, MySql, MySqlPool,
-    mysql::{MySqlArguments, MySqlConnectOptions, MySqlPoolOptions, MySqlRow},
+    MySql, MySqlPool,
+    mysql::{MySqlArguments, MySqlRow},
     query::Query,
 };
-use tokio::time::Duration;
 
 use self::{
     changes::write,
-    fault::{Fault, UNKNOWN_VARIABLE, corrupt, number_of, unavailable},
+    fault::{Fault, corrupt, unavailable},
     leader::{lead, resign},
     lease::{ATTEMPTS, Lease, bounded, call},
     migrate::prepare,
@@ -33,19 +32,6 @@ use super::{
     TokenRecord,
 };
 
-/// What each connection is set to. The wait for a lock ends before the call does. A replica that hangs in the middle of a
-/// transaction may not keep its locks, else nobody could lead in its place: its connection is closed after 5 s, which is
-/// within the 6 s of its leadership.
-const SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1, \
-    SESSION wait_timeout = 5, SESSION net_read_timeout = 5, SESSION net_write_timeout = 5";
-/// The same for servers that know the first variable under its older name only.
-const SESSION_OLDER: &str = "SET SESSION tx_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1, \
-    SESSION wait_timeout = 5, SESSION net_read_timeout = 5, SESSION net_write_timeout = 5";
-
-/// What getting a connection may take, making one included.
-const ACQUIRE: Duration = Duration::from_secs(2);
-/// Connections that rest are closed here before the server does it. The pool looks that often, too.
-const IDLE: Duration = Duration::from_secs(2);
 /// Connections of one replica.
 const CONNECTIONS: u32 = 8;
 
@@ -60,25 +46,7 @@ pub struct MysqlStore {
 impl MysqlStore {
     /// Connects to `mysql://user:password@host:port/database` and brings its tables to this version.
     pub async fn open(url: &str) -> StoreResult<Self> {
-        // What the parser says may quote the address, and the address has the password.
-        let to: MySqlConnectOptions = url.parse().map_err(|_| corrupt("the address is no mysql:// URL"))?;
-        if to.get_database().is_none() {
-            return Err(corrupt("the mysql:// URL names no database"));
-        }
-        let pool = MySqlPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE)
-            .idle_timeout(IDLE)
-            .after_connect(|conn, _| {
-                Box::pin(async move {
-                    match conn.execute(SESSION).await {
-                        Err(error) if number_of(&error) == Some(UNKNOWN_VARIABLE) => conn.execute(SESSION_OLDER).await,
-                        done => done,
-                    }
-                    .map(drop)
-                })
-            })
-            .connect_lazy_with(to.disable_statement_logging());
+        let pool = backends::mysql::open_pool(url, CONNECTIONS).map_err(corrupt)?;
         let store = Self { pool };
         call!(store, prepare())?;
         Ok(store)

@@ -5,6 +5,7 @@
 //! everywhere else, whatever the collations of the server.
 
 mod column;
+mod connect;
 mod pool;
 mod schema;
 mod statements;
@@ -16,8 +17,11 @@ use domain::{ConversationId, UserId};
 use protocol::frames::Kind;
 use tokio::sync::OnceCell;
 
-pub use self::pool::MysqlOptions;
 use self::pool::Pool;
+pub use self::{
+    connect::{BadUrl, is_duplicate, is_lost_race, open_pool},
+    pool::MysqlOptions,
+};
 use crate::port::{Added, Conversation, Created, Directory, Membership, Removed, StoreResult};
 
 /// Runs work on a connection, again when it loses to other work. A macro, for the future of a closure that borrows

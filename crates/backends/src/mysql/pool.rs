@@ -5,28 +5,18 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use sqlx::{
-    ConnectOptions as _, Executor as _, MySql, MySqlConnection, MySqlPool,
-    mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions},
-    pool::PoolConnection,
-};
+use sqlx::{MySql, MySqlConnection, MySqlPool, pool::PoolConnection};
 use tokio::time::{Duration, timeout};
 
+use super::connect;
 use crate::port::{StoreError, StoreResult};
 
 /// As errors name it.
 pub(super) const STORE: &str = "conversation directory";
 /// What a call of this adapter may take. Below [`crate::port::CALL_DEADLINE`].
 const CALL: Duration = Duration::from_secs(4);
-/// What getting a connection may take, making one included.
-const ACQUIRE: Duration = Duration::from_secs(2);
 /// Attempts of a call that loses to others: a deadlock, or a lock that is not had in time.
 const ATTEMPTS: u32 = 5;
-/// What each connection is set to. Locks are of rows, never of gaps between them, so that creations of different
-/// conversations do not wait for each other; and the wait for one ends before the call does.
-const SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1";
-/// The same for servers that know the variable under its older name only.
-const SESSION_OLDER: &str = "SET SESSION tx_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 1";
 
 /// How to reach MySQL.
 #[derive(Clone)]
@@ -61,17 +51,10 @@ impl From<StoreError> for Fault {
     }
 }
 
-/// The server's number of an error.
-pub(super) fn number_of(error: &sqlx::Error) -> Option<u16> {
-    error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
-}
-
 impl Fault {
     /// True when the same work may succeed at once: it lost to other work and was rolled back.
     fn is_lost_race(&self) -> bool {
-        const LOCK_WAIT_TIMEOUT: u16 = 1205;
-        const DEADLOCK: u16 = 1213;
-        matches!(self, Self::Sql(error) if matches!(number_of(error), Some(LOCK_WAIT_TIMEOUT | DEADLOCK)))
+        matches!(self, Self::Sql(error) if connect::is_lost_race(error))
     }
 
     /// True when the connection can be used again: the server answered.
@@ -98,26 +81,11 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(options: &MysqlOptions) -> StoreResult<Self> {
-        let refused = |why: &str| StoreError::corrupt(STORE, why);
-        // What the parser says may quote the address, and the address has the password.
-        let to: MySqlConnectOptions = options.url.parse().map_err(|_| refused("the address is no mysql:// URL"))?;
-        if to.get_database().is_none() || options.connections == 0 {
-            return Err(refused("it takes a database and a connection"));
+        if options.connections == 0 {
+            return Err(StoreError::corrupt(STORE, "it takes a connection"));
         }
-        let inner = MySqlPoolOptions::new()
-            .max_connections(options.connections)
-            .acquire_timeout(ACQUIRE)
-            .after_connect(|conn, _| {
-                Box::pin(async move {
-                    const UNKNOWN_VARIABLE: u16 = 1193;
-                    match conn.execute(SESSION).await {
-                        Err(error) if number_of(&error) == Some(UNKNOWN_VARIABLE) => conn.execute(SESSION_OLDER).await,
-                        done => done,
-                    }
-                    .map(drop)
-                })
-            })
-            .connect_lazy_with(to.disable_statement_logging());
+        let inner =
+            connect::open_pool(&options.url, options.connections).map_err(|why| StoreError::corrupt(STORE, why))?;
         Ok(Self { inner })
     }
 

@@ -6,14 +6,13 @@ use sqlx::{Connection as _, MySqlConnection, QueryBuilder, Row as _};
 
 use super::{
     column,
-    pool::{Fault, STORE, number_of},
+    connect::is_duplicate,
+    pool::{Fault, STORE},
 };
 use crate::port::{Added, Conversation, Created, Membership, Removed, StoreError};
 
 /// Members of one statement. It takes two values each, and at most 65,535.
 const MEMBERS_AT_ONCE: usize = 1_000;
-/// The server's number for a key that is there already.
-const DUPLICATE: u16 = 1062;
 
 pub(super) async fn create(conn: &mut MySqlConnection, conversation: &Conversation) -> Result<Created, Fault> {
     let pair = column::pair(conversation);
@@ -27,7 +26,7 @@ pub(super) async fn create(conn: &mut MySqlConnection, conversation: &Conversati
         .await;
     match inserted {
         Ok(_) => {}
-        Err(error) if number_of(&error) == Some(DUPLICATE) => {
+        Err(error) if is_duplicate(&error) => {
             tx.rollback().await?;
             return existing(conn, conversation, pair).await;
         }
