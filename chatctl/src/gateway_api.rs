@@ -101,21 +101,34 @@ impl GatewayApi {
 
     /// One conversation.
     pub async fn show(&self, id: &str) -> Result<ConversationDetail, CommandError> {
-        let response = self.call(Method::GET, &format!("/v1/conversations/{}", segment(id)), NOTHING).await?;
+        let response = self.call(Method::GET, &format!("/v1/conversations/{}", segment(id)), NOTHING).await;
+        let response = response.map_err(|error| named(error, id))?;
         response.json().await.map_err(|_| unreadable())
     }
 
     /// Makes a group a channel.
     pub async fn convert(&self, id: &str) -> Result<(), CommandError> {
         let path = format!("/v1/conversations/{}/convert", segment(id));
-        self.call(Method::POST, &path, Some(&serde_json::json!({ "kind": "channel" }))).await.map(drop)
+        self.call(Method::POST, &path, Some(&serde_json::json!({ "kind": "channel" })))
+            .await
+            .map(drop)
+            .map_err(|error| named(error, id))
     }
 
     /// Adds or removes a member; done also when already so.
     pub async fn member(&self, id: &str, user: &str, is_added: bool) -> Result<(), CommandError> {
         let method = if is_added { Method::PUT } else { Method::DELETE };
         let path = format!("/v1/conversations/{}/members/{}", segment(id), segment(user));
-        self.call(method, &path, NOTHING).await.map(drop)
+        self.call(method, &path, NOTHING).await.map(drop).map_err(|error| named(error, id))
+    }
+}
+
+/// Says which conversation it is that a gateway does not know.
+fn named(error: CommandError, id: &str) -> CommandError {
+    match error.kind {
+        Kind::NotFound => CommandError::new(Kind::NotFound, format!("there is no conversation {id:?}"))
+            .hint("chatctl conversation create makes one"),
+        _ => error,
     }
 }
 

@@ -96,7 +96,8 @@ impl Fleet {
         })
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// A command of chatctl, with its context.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.chatctl);
         command.args(args).stdin(Stdio::null());
         at_home(&mut command, &self.home);

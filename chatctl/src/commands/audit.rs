@@ -11,19 +11,27 @@ use crate::{
 
 /// Who did what, and why
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
+    // Without a verb it lists, and takes what `list` takes.
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// What `list` takes.
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// At most this many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List the audit, newest first (the default)
-    List {
-        /// At most this many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-    },
+    List(ListArgs),
     /// Check that no entry was changed or taken out
     Verify,
 }
@@ -63,8 +71,8 @@ impl Tabular for AuditEntry {
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
     let api = session.api()?;
-    match args.verb.unwrap_or(Verb::List { limit: 20 }) {
-        Verb::List { limit } => session.ui.repeat(async || session.ui.list(&api.audit(limit).await?)).await,
+    match args.verb.unwrap_or(Verb::List(args.list)) {
+        Verb::List(ListArgs { limit }) => session.ui.repeat(async || session.ui.list(&api.audit(limit).await?)).await,
         Verb::Verify => {
             let verdict = api.audit_verify().await?;
             let text = format!("{} entries, head {}", verdict.entries, verdict.head);

@@ -179,8 +179,12 @@ pub(super) async fn prescale(session: &Session, args: PrescaleArgs) -> Result<()
             if session.global.dry_run {
                 return show(session, &plan);
             }
-            let adds: Vec<_> = plan.rows.iter().map(|row| format!("{} {}", row.add, row.what)).collect();
-            session.confirm(&format!("add {} by the provisioner {}", adds.join(", "), plan.provisioner))?;
+            let adds = plan.rows.iter().filter(|row| row.add > 0).map(|row| format!("{} {}", row.add, row.what));
+            let adds: Vec<_> = adds.collect();
+            session.confirm(&match adds.is_empty() {
+                true => "add nothing: what there is bears that load".to_owned(),
+                false => format!("add {} by the provisioner {}", adds.join(", "), plan.provisioner),
+            })?;
             Some(factor)
         }
         PrescaleArgs::Revert => {

@@ -41,7 +41,7 @@ struct Check {
 
 impl Tabular for Check {
     const COLUMNS: &'static [Column] =
-        &[Column("CHECK", false), Column("", false), Column("FOUND", false), Column("MEND", false)];
+        &[Column("CHECK", false), Column("IS", false), Column("FOUND", false), Column("MEND", false)];
 
     fn row(&self) -> Vec<Cell> {
         let (word, tone) = match self.verdict {
@@ -73,8 +73,9 @@ pub(super) async fn run(session: &Session, _: Args) -> Result<(), CommandError> 
         }
     }
     session.ui.list(&checks)?;
-    let wrong = checks.iter().filter(|check| check.verdict == Verdict::Wrong).count();
-    if wrong > 0 { Err(CommandError::failed(format!("{wrong} checks are wrong"))) } else { Ok(()) }
+    let wrong = checks.iter().filter(|check| check.verdict == Verdict::Wrong);
+    let wrong: Vec<_> = wrong.map(|check| check.what.as_str()).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(CommandError::failed(format!("wrong: {}", wrong.join(", ")))) }
 }
 
 fn files() -> Check {

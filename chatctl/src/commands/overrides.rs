@@ -99,11 +99,13 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
 pub(super) async fn create(session: &Session, request: CreateOverride) -> Result<(), CommandError> {
     let api = session.api()?;
     let planned = api.override_create(&CreateOverride { dry_run: true, ..request.clone() }).await?;
-    let on = match planned.nodes.len() {
-        1 => planned.nodes[0].node.clone(),
-        n => format!("{n} nodes"),
+    let on = match planned.nodes.as_slice() {
+        // The scope is that node, or the fleet has but one that this concerns.
+        [one] if one.node == planned.scope => String::new(),
+        [one] => format!(" ({})", one.node),
+        nodes => format!(" ({} nodes)", nodes.len()),
     };
-    let what = format!("{} on {} ({on}) for {}", planned.lever, planned.scope, format_span(planned.left_ms));
+    let what = format!("{} on {}{on} for {}", planned.lever, planned.scope, format_span(planned.left_ms));
     if session.global.dry_run {
         return session.ui.say(&format!("dry run: {what}"), &planned);
     }

@@ -105,16 +105,21 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         for condition in &args.conditions {
             let (holds, found) = look(&api, &condition.condition).await?;
             if !holds {
-                missing = Some(format!("{}: it is {found:?}", condition.text));
+                missing = Some((format!("{}: it is {found:?}", condition.text), found));
                 break;
             }
         }
-        let Some(why) = missing else {
+        let Some((why, found)) = missing else {
             let held: Vec<_> = args.conditions.iter().map(|condition| condition.text.clone()).collect();
             return session.ui.say(&format!("holds: {}", held.join(", ")), &serde_json::json!({ "holds": held }));
         };
         if Instant::now() >= deadline {
-            return Err(CommandError::new(Kind::TimedOut, format!("does not hold in time: {why}")));
+            let error = CommandError::new(Kind::TimedOut, format!("does not hold in time: {why}"));
+            // A field may come and go, so a wrong name is not refused ahead.
+            return Err(match found.is_empty() {
+                true => error.hint("it is empty, or there is no such field: the fields are those of -o json"),
+                false => error,
+            });
         }
         sleep(LOOK).await;
     }

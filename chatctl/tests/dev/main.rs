@@ -4,6 +4,7 @@
 
 mod chat;
 mod crash;
+mod golden;
 mod lifecycle;
 mod operations;
 mod refusals;

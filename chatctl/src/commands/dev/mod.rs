@@ -46,7 +46,7 @@ pub struct Args {
     /// At readiness write a JSON file with addresses and secrets; it goes at exit
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
-    /// Let drills inject faults. Recorded in the ready file; this version has no faults yet
+    /// Let drills inject faults (`chatctl fault inject`). Recorded in the ready file
     #[arg(long)]
     allow_faults: bool,
 }
