@@ -137,7 +137,7 @@ pub(super) fn run(session: &Session, args: Args) -> Result<(), CommandError> {
             file.current = Some(name.clone());
             file.save()?;
             session.ui.note(&format!("context {name} is in use"));
-            Ok(())
+            session.ui.answer(&serde_json::json!({ "context": name, "current": true }))
         }
         Args::Show { name } => {
             let (name, context) = file.pick(name.as_deref().or(session.global.context.as_deref()))?;
@@ -149,7 +149,7 @@ pub(super) fn run(session: &Session, args: Args) -> Result<(), CommandError> {
             file.set(&name, context);
             file.save()?;
             session.ui.note(&format!("context {name} is set"));
-            Ok(())
+            session.ui.answer(&serde_json::json!({ "context": name, "current": file.current.as_ref() == Some(&name) }))
         }
         Args::Remove { name } => {
             if file.contexts.remove(&name).is_none() {
@@ -158,7 +158,7 @@ pub(super) fn run(session: &Session, args: Args) -> Result<(), CommandError> {
             file.current.take_if(|current| *current == name);
             file.save()?;
             session.ui.note(&format!("context {name} is removed"));
-            Ok(())
+            session.ui.answer(&serde_json::json!({ "context": name, "current": false }))
         }
     }
 }

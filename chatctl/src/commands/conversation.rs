@@ -217,7 +217,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
                 api()?.member(&conversation, user, true).await?;
                 session.ui.note(&format!("{user} is a member of {conversation}"));
             }
-            Ok(())
+            session.ui.answer(&serde_json::json!({ "conversation": conversation, "added": users }))
         }
         Args::Members(MembersArgs::Remove { conversation, users }) => {
             no_dry_run(session, "members remove")?;
@@ -225,7 +225,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
                 api()?.member(&conversation, user, false).await?;
                 session.ui.note(&format!("{user} is no member of {conversation}"));
             }
-            Ok(())
+            session.ui.answer(&serde_json::json!({ "conversation": conversation, "removed": users }))
         }
     }
 }

@@ -93,6 +93,14 @@ impl Ui {
         }
     }
 
+    /// Prints data for programs. People have read a note.
+    pub fn answer<T: Serialize>(&self, data: &T) -> Result<(), CommandError> {
+        match self.format {
+            Format::Table | Format::Wide => Ok(()),
+            Format::Json | Format::Yaml => self.data(data),
+        }
+    }
+
     /// Prints one object of long work: a line of JSON, or text.
     pub fn line<T: Serialize>(&self, text: &str, data: &T) -> Result<(), CommandError> {
         match self.format {
