@@ -162,7 +162,12 @@ fn a_store_that_does_not_keep_up_shows_in_its_writes_or_its_lag() {
     assert_eq!(found(mode, &fleet(10, |it| it.write_p99_ms = 101)), Some(Alarm::Critical));
     assert_eq!(found(mode, &fleet(10, |it| it.write_p99_ms = 100)), None);
     assert_eq!(found(mode, &fleet(9, |it| it.write_p99_ms = 500)), None, "nine seconds say nothing");
-    assert_eq!(found(mode, &fleet(10, |it| (it.write_p99_ms, it.writes) = (500, 4))), None, "40 writes say nothing");
+    assert_eq!(found(mode, &fleet(10, |it| (it.write_p99_ms, it.writes) = (240, 4))), None, "40 writes say nothing");
+    assert_eq!(
+        found(mode, &fleet(10, |it| (it.write_p99_ms, it.writes) = (1_000, 1))),
+        Some(Alarm::Critical),
+        "one at a time, each a second long: there cannot be more"
+    );
     assert_eq!(found(mode, &fleet(300, |it| it.write_p99_ms = 60)), Some(Alarm::Warning));
     assert_eq!(found(mode, &fleet(299, |it| it.write_p99_ms = 60)), None);
     assert_eq!(found(mode, &fleet(2, |it| it.pending_compactions = 101)), Some(Alarm::Critical));

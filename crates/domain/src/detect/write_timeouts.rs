@@ -12,8 +12,9 @@ const LAG_RECORDS: u64 = 1_000_000;
 const LAG_MS: u64 = 60_000;
 /// Writes of 100 that fail.
 const ERROR_PERCENT: f64 = 5.0;
-/// Fewer say nothing.
+/// Fewer say nothing, unless they are so slow that there cannot be more: then so many do as would take all the window.
 const WRITES_MIN: u64 = 50;
+const SLOW_WRITES_MIN: u64 = 10;
 /// A store that is down takes few batches, for each is tried again and again: fewer errors say enough.
 const ERRORS_MIN: u64 = 5;
 const WINDOW_S: usize = 10;
@@ -33,7 +34,8 @@ pub(super) fn read(samples: &[FleetSample]) -> Reading {
     let key = figure("write p99", now.write_p99_ms as f64, "ms", CRITICAL_P99_MS as f64);
     let mut why = Vec::new();
     let is_slow = window(samples, WINDOW_S, 0).is_some_and(|it| it.iter().all(|it| it.write_p99_ms > CRITICAL_P99_MS));
-    if is_slow && writes >= WRITES_MIN {
+    let is_full = writes >= SLOW_WRITES_MIN && writes * now.write_p99_ms >= WINDOW_S as u64 * 1_000;
+    if is_slow && (writes >= WRITES_MIN || is_full) {
         why.push(format!("writes take {} ms", now.write_p99_ms));
     }
     if errors >= ERRORS_MIN && percent(errors, writes) > ERROR_PERCENT {
