@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::admin::{
     EventState, NodeRole, Operation, OperationKind, OperationPhase, OperationState, PrescaleDetail, PrescaleRequest,
-    Role,
+    Role, ScaleEvent,
 };
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
@@ -105,11 +105,34 @@ async fn pass(app: &App) -> Result<(), AppError> {
 
 /// Events whose time has come, or is over.
 async fn events(app: &App) -> Result<(), AppError> {
-    for document in app.store.documents(DocumentKind::Event, false, u64::MAX, 200).await? {
+    let documents = app.store.documents(DocumentKind::Event, false, u64::MAX, 200).await?;
+    let mut scaled = 0;
+    for document in &documents {
+        scaled += usize::from(read_event(document)?.state == EventState::Scaled);
+    }
+    for document in documents {
         let mut event = read_event(&document)?;
         let now_ms = app.clock.now_ms();
+        if event.state == EventState::Scaled
+            && now_ms < event.ends_ms
+            && let Some(why) = failure(app, &event).await?
+        {
+            scaled -= 1;
+            event.state = EventState::Planned;
+            event.scales_ms = now_ms + TRY_AGAIN_MS;
+            event.trouble = Some(why);
+            app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
+            continue;
+        }
         let factor = match event.state {
             EventState::Planned if now_ms >= event.scales_ms && now_ms < event.ends_ms => Some(event.factor),
+            EventState::Scaled if now_ms >= event.ends_ms && scaled > 1 => {
+                // Another one goes on with what there is; the last one goes back.
+                scaled -= 1;
+                event.state = EventState::Over;
+                app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
+                continue;
+            }
             EventState::Scaled if now_ms >= event.ends_ms => None,
             EventState::Planned if now_ms >= event.ends_ms => {
                 event.state = EventState::Over;
@@ -144,12 +167,28 @@ async fn events(app: &App) -> Result<(), AppError> {
     Ok(())
 }
 
+/// Why the fleet is not scaled for an event after all, if its operation failed.
+async fn failure(app: &App, event: &ScaleEvent) -> Result<Option<String>, AppError> {
+    let Some(id) = &event.operation else { return Ok(None) };
+    match app.operation(id).await {
+        Ok(operation) if operation.state == OperationState::Failed => {
+            Ok(Some(operation.error.unwrap_or_else(|| format!("{id} failed"))))
+        }
+        // One that is forgotten by now ended long ago.
+        Ok(_) | Err(AppError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 async fn step(app: &App, id: &str) -> Result<(), AppError> {
     let operation = app.operation(id).await?;
     let mut detail: PrescaleDetail = serde_json::from_value(operation.detail.clone())
         .map_err(|error| StoreError::Corrupt(format!("{id}: {error}")))?;
     if operation.state == OperationState::Cancelling {
-        let message = "cancelled: what was added stays until `prescale revert`".to_owned();
+        let message = match detail.is_down {
+            false => "cancelled: what was added stays until `prescale revert`".to_owned(),
+            true => "cancelled: what was drained stays so until `gateway undrain` or `prescale revert`".to_owned(),
+        };
         return save(app, &operation, &detail, message, Some((OperationState::Cancelled, None))).await;
     }
     let late = app.clock.now_ms() > operation.created_ms + THERE_MS_MAX;
@@ -174,7 +213,10 @@ async fn step(app: &App, id: &str) -> Result<(), AppError> {
     } else {
         gateways >= target.gateways && workers >= target.workers
     };
-    let message = format!("{gateways} gateways and {workers} workers are live");
+    let mut message = format!("{gateways} gateways and {workers} workers are live");
+    if target.store_nodes > detail.before.store_nodes {
+        message += &format!("; {} store nodes were asked for, and come when they have their data", target.store_nodes);
+    }
     if is_there {
         app.nodes_forget(&detail.leaving).await?;
         return save(app, &operation, &detail, message, Some((OperationState::Succeeded, None))).await;
@@ -253,6 +295,9 @@ async fn save_held(
         Some((state, error)) => {
             if state == OperationState::Succeeded {
                 operation.progress.done = operation.progress.total;
+                if detail.is_down {
+                    with.extend(app.prescale_is_back().await?);
+                }
             }
             with.push(app.operation_end(&mut operation, state, error));
         }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use chat_control_plane::{ControlPlane, ControlPlaneConfig, Provisioner, Replica, store::MemoryStore};
 use domain::StoreScaling;
 use protocol::{
-    admin::{CreateEvent, EventState, NodeCounts, OperationKind, OperationState, ScaleEvent},
+    admin::{CreateEvent, EventState, NodeCounts, OperationKind, OperationState, PrescaleRequest, ScaleEvent},
     node::Figures,
 };
 use support::{ADMIN, Rig, gateway_on, operator};
@@ -79,5 +79,79 @@ async fn a_store_that_is_slow_for_minutes_gets_a_node_once_in_a_cool_down() {
     let audit = plane.app().audit(None, Some(500)).await.unwrap().items;
     assert!(audit.iter().any(|entry| entry.action == "autoscale" && entry.target == "store nodes"));
     node.kill().await;
+    plane.shutdown().await;
+}
+
+/// In real time, for the program that adds and takes away is one.
+#[tokio::test]
+async fn a_provisioner_that_fails_is_told_again() {
+    let home = tempfile::tempdir().unwrap();
+    let works = home.path().join("works");
+    let rig = Rig::start().await;
+    let config = ControlPlaneConfig {
+        provisioner: Provisioner::Command(format!("sh -c 'test -e {}'", works.display()).parse().unwrap()),
+        ..ControlPlaneConfig::new(ADMIN.into(), backends::Clock::System, 7)
+    };
+    let store = Arc::new(MemoryStore::default());
+    let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
+    let plane = plane.await.unwrap();
+    let node = gateway_on(&rig.board, "scaling", "gw-1", 1, 10);
+    let prescale = async |factor| {
+        let request = PrescaleRequest { factor, reason: "cup".into() };
+        let begun = plane.app().prescale(&operator(), &request).await?;
+        loop {
+            let seen = plane.app().operation(&begun.id).await?;
+            if seen.state != OperationState::Running {
+                return Ok::<_, chat_control_plane::AppError>(seen.state);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), async {
+        while plane.app().nodes().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(prescale(Some(1.0)).await.unwrap(), OperationState::Failed, "a worker is wanted, and none comes");
+        assert_eq!(prescale(None).await.unwrap(), OperationState::Failed);
+        std::fs::write(&works, "").unwrap();
+        assert_eq!(prescale(None).await.unwrap(), OperationState::Succeeded, "what failed can be tried again");
+        assert!(prescale(None).await.is_err(), "there is nothing to go back to any more");
+    });
+    ended.await.unwrap();
+    node.kill().await;
+    plane.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_event_whose_nodes_are_refused_is_tried_again_and_says_why() {
+    let rig = Rig::start().await;
+    let config = ControlPlaneConfig {
+        provisioner: Provisioner::Command("sh -c 'echo no quota >&2; exit 1'".parse().unwrap()),
+        ..ControlPlaneConfig::new(ADMIN.into(), backends::Clock::System, 7)
+    };
+    let store = Arc::new(MemoryStore::default());
+    let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
+    let plane = plane.await.unwrap();
+    let wanted = CreateEvent {
+        name: "cup".into(),
+        factor: 5.0,
+        starts_ms: backends::Clock::System.now_ms() + 60_000,
+        lasts_ms: 600_000,
+        lead_ms: Some(60_000),
+        reason: "final".into(),
+    };
+    plane.app().event_add(&operator(), &wanted).await.unwrap();
+    let said = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let seen = plane.app().scale_events().await.unwrap().remove(0);
+            if let Some(trouble) = seen.trouble {
+                return (seen.state, seen.operation.is_some(), trouble);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let (state, has_begun, trouble) = said.await.unwrap();
+    assert_eq!((state, has_begun), (EventState::Planned, true));
+    assert!(trouble.contains("no quota"), "{trouble}");
     plane.shutdown().await;
 }

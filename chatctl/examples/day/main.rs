@@ -62,8 +62,10 @@ fn one(fleet: &Fleet, step: &steps::Step) -> Result<(), String> {
     let outcome = load.finish()?;
     let said = said.map_err(|why| format!("{}: {why}", step.name))?;
     let (accepted, lost, twice, order) = (outcome.accepted, outcome.lost, outcome.shown_twice, outcome.out_of_order);
+    // A busy machine.
+    let alone = if took.as_secs() > step.load_s { "; the clients ended before it" } else { "" };
     println!(
-        "{:<44} {:>5.1} s  {accepted:>5} accepted, {lost} lost, {twice} twice, {order} out of order  {said}",
+        "{:<44} {:>5.1} s  {accepted:>5} accepted, {lost} lost, {twice} twice, {order} out of order  {said}{alone}",
         step.name,
         took.as_secs_f64()
     );

@@ -77,10 +77,10 @@ fn connections(fleet: &Fleet, gateway: &str) -> Option<u64> {
 fn downgrade(fleet: &Fleet) -> Result<String, String> {
     fleet.json(&["consistency", "set", "one", "--for", "5m", "--reason", "the day", "--yes"])?;
     let took = lose_leader(fleet)?;
-    let level = fleet.json(&["consistency", "show"])?;
-    if level["level"] != "ONE" && level["level"] != "one" {
-        return Err(format!("writes are not at one: {level}"));
-    }
+    until("every node that stores writes to one replica", || {
+        let held = fleet.json(&["override", "list"]).ok()?;
+        held.as_array()?.iter().any(|it| it["state"] == "active").then_some(())
+    })?;
     Ok(format!("in force; another leads after {:.1} s", took.as_secs_f64()))
 }
 
@@ -105,8 +105,15 @@ fn lose_nodes(fleet: &Fleet) -> Result<String, String> {
 fn restore(fleet: &Fleet) -> Result<String, String> {
     fleet.json(&["consistency", "restore"])?;
     let took = lose_leader(fleet)?;
-    let said = fleet.json(&["consistency", "verify", "--timeout", "60s"])?;
-    Ok(format!("{}; another leads after {:.1} s", said["state"].as_str().unwrap_or("verified"), took.as_secs_f64()))
+    fleet.json(&["consistency", "verify", "--timeout", "60s"])?;
+    let ledger = fleet.json(&["consistency", "ledger"])?;
+    let window = &ledger[0];
+    let spans = window["spans"].as_array().into_iter().flatten();
+    let rows: u64 = spans.filter_map(|it| Some(it["to"].as_u64()? - it["from"].as_u64()?)).sum();
+    if window["state"] != "verified" || rows == 0 {
+        return Err(format!("the window is not verified, or empty: {window}"));
+    }
+    Ok(format!("{rows} rows verified; another leads after {:.1} s", took.as_secs_f64()))
 }
 
 fn drain(fleet: &Fleet) -> Result<String, String> {
@@ -149,6 +156,10 @@ fn through_takeover(fleet: &Fleet, command: &[&str]) -> Result<String, String> {
     })?;
     if ended["state"] != "succeeded" {
         return Err(format!("operation {id}: {ended}"));
+    }
+    // It begins in epoch 1.
+    if ended["epoch"].as_u64() < Some(2) {
+        return Err(format!("operation {id} was over before its control plane was lost: {ended}"));
     }
     Ok(format!("{id}, driven by {}; another leads after {:.1} s", ended["epoch"], took.as_secs_f64()))
 }

@@ -3,7 +3,8 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::channel,
     time::{Duration, Instant},
 };
 
@@ -172,11 +173,29 @@ fn cassandra_nodes(has_ring: bool) -> String {
 
 /// Runs a command to its end; gives its output.
 fn run(command: &mut Command) -> Result<String, String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    let output = ended(child).map_err(|why| format!("{command:?}: {why}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Waits for the end of a program; one that hangs is killed.
+fn ended(child: Child) -> Result<Output, String> {
+    let pid = child.id().to_string();
+    let (done, end) = channel();
+    let waiting = std::thread::spawn(move || done.send(child.wait_with_output()));
+    let output = end.recv_timeout(DEADLINE);
+    if output.is_err() {
+        let _ = Command::new("kill").args(["-KILL", &pid]).status();
+    }
+    let _ = waiting.join();
+    match output {
+        Ok(output) => output.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("it did not end within {} s", DEADLINE.as_secs())),
+    }
 }
 
 /// Waits until it is so.
@@ -216,7 +235,7 @@ impl Load {
 
     /// Waits for its end; gives what the checker said.
     pub(crate) fn finish(self) -> Result<Outcome, String> {
-        let output = self.0.wait_with_output().map_err(|error| error.to_string())?;
+        let output = ended(self.0)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
         let last = text.lines().last().ok_or_else(|| format!("a load said nothing: {stderr}"))?;

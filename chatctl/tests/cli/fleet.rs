@@ -35,3 +35,22 @@ async fn control_planes_that_cannot_share_are_refused() {
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("several control planes share their state: set store.url"), "{}", ran.err);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_of_a_fleet_that_nobody_started_are_down() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("fleet.toml");
+    std::fs::write(&file, FILE).unwrap();
+    let status = ["fleet", "status", "-f", file.to_str().unwrap()];
+    let ran = chatctl_in(home.path(), &status).await;
+    let table = "\
+NAME           PROGRAM             STATE  PID
+control-plane  chat-control-plane  down   -
+worker-1       chat-worker         down   -
+gw-1           chat-gateway        down   -
+";
+    assert_eq!((ran.code, ran.out.as_str()), (0, table), "{}", ran.err);
+    let json = chatctl_in(home.path(), &[&status[..], &["-o", "json"]].concat()).await;
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&json[2]["name"], &json[2]["state"]), (&"gw-1".into(), &"down".into()), "{json}");
+}

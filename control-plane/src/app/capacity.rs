@@ -113,7 +113,7 @@ impl App {
         let target = NodeCounts { store_nodes: now.store_nodes + 1, ..now };
         let _writing = self.writing.lock().await;
         let result = match self.prescale_is_free().await {
-            Ok(()) => self.prescale_to(&actor, &deed, now, target, false, Change::Document(asked)).await,
+            Ok(()) => self.prescale_to(&actor, &deed, now, target, false, Some(Change::Document(asked))).await,
             // It is wanted as much after the one that is running.
             Err(AppError::Busy { .. }) => return Ok(()),
             Err(error) => Err(error),
@@ -193,39 +193,49 @@ impl App {
         self.prescale_is_free().await?;
         let applied = self.store.document(DocumentKind::Schedule, APPLIED).await?;
         let revision = applied.as_ref().map_or(0, |document| document.revision) + 1;
-        let target = match request.factor {
+        let in_force = applied.filter(|document| !document.is_ended);
+        let (target, with) = match request.factor {
             Some(factor) => {
                 check_factor(factor)?;
                 let wanted = needed(load.times(factor), self.node_capacity(), replicas);
-                NodeCounts {
+                let target = NodeCounts {
                     gateways: wanted.gateways.max(now.gateways),
                     workers: wanted.workers.max(now.workers),
                     store_nodes: wanted.store_nodes.max(now.store_nodes),
-                }
+                };
+                // What was scaled up twice goes back to what was there before the first time.
+                let with = match in_force {
+                    Some(_) => None,
+                    None => Some(applied_document(&self.known(now), revision)?),
+                };
+                (target, with)
             }
             None => {
-                let before = applied.filter(|document| !document.is_ended).ok_or_else(|| AppError::Conflict {
+                let before = in_force.ok_or_else(|| AppError::Conflict {
                     what: "nothing was scaled up: there is nothing to go back to".to_owned(),
                     hint: "chatctl operation list shows what was done".to_owned(),
                 })?;
                 let before: NodeCounts =
                     serde_json::from_str(&before.body).map_err(|error| StoreError::Corrupt(error.to_string()))?;
                 // A node of the message store holds data: taking one away is not for an event that is over.
-                NodeCounts { store_nodes: before.store_nodes.max(now.store_nodes), ..before }
+                // What it goes back to is kept until that is done: one that fails is tried again.
+                (NodeCounts { store_nodes: before.store_nodes.max(now.store_nodes), ..before }, None)
             }
         };
-        let is_down = request.factor.is_none();
-        let body = serde_json::to_string(if is_down { &target } else { &now });
-        let body = body.map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let kept = Document {
-            kind: DocumentKind::Schedule,
-            id: APPLIED.to_owned(),
-            number: 2,
-            is_ended: is_down,
-            revision,
-            body,
-        };
-        self.prescale_to(actor, deed, now, target, is_down, Change::Document(kept)).await
+        self.prescale_to(actor, deed, now, target, request.factor.is_none(), with).await
+    }
+
+    /// The change that goes with the end of a scale-down: there is nothing to go back to any more.
+    pub(crate) async fn prescale_is_back(&self) -> Result<Option<Change>, AppError> {
+        let kept = self.store.document(DocumentKind::Schedule, APPLIED).await?.filter(|document| !document.is_ended);
+        Ok(kept.map(|kept| Change::Document(Document { is_ended: true, revision: kept.revision + 1, ..kept })))
+    }
+
+    /// The nodes of the fleet, also those that are away just now: they come back.
+    fn known(&self, now: NodeCounts) -> NodeCounts {
+        let views = self.nodes.views();
+        let of = |role| views.iter().filter(|view| view.record.role == role).count() as u64;
+        NodeCounts { gateways: of(NodeRole::Gateway), workers: of(NodeRole::Worker), ..now }
     }
 
     async fn prescale_is_free(&self) -> Result<(), AppError> {
@@ -247,7 +257,7 @@ impl App {
         now: NodeCounts,
         target: NodeCounts,
         is_down: bool,
-        with: Change,
+        with: Option<Change>,
     ) -> Result<Operation, AppError> {
         let mut leaving = Vec::new();
         if is_down {
@@ -260,7 +270,7 @@ impl App {
         operation.progress.total = target.gateways + target.workers;
         let audit = self.audit_done(actor, deed, &counts(now), &counts(target));
         let message = format!("from {} to {}", counts(now), counts(target));
-        self.operation_save(&mut operation, message, vec![audit, with]).await?;
+        self.operation_save(&mut operation, message, [audit].into_iter().chain(with).collect()).await?;
         self.scaling.notify_one();
         Ok(operation)
     }
@@ -334,6 +344,13 @@ impl App {
             input("replicas of a row", replicas as f64, "replicas", "reported by the workers, at most 3"),
         ]
     }
+}
+
+/// What a fleet that is scaled up goes back to.
+fn applied_document(before: &NodeCounts, revision: u64) -> Result<Change, AppError> {
+    let body = serde_json::to_string(before).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let (kind, id) = (DocumentKind::Schedule, APPLIED.to_owned());
+    Ok(Change::Document(Document { kind, id, number: 2, is_ended: false, revision, body }))
 }
 
 fn check_factor(factor: f64) -> Result<(), AppError> {

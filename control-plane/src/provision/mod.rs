@@ -64,7 +64,15 @@ impl Provisioner {
         match self {
             Self::None => return Err(ProvisionError::Nobody),
             Self::Embedded(counts) => {
-                counts.send_replace(Some(order.target));
+                counts.send_modify(|counts| {
+                    let told = counts.unwrap_or(order.target);
+                    let up = NodeCounts {
+                        gateways: order.target.gateways.max(told.gateways),
+                        workers: order.target.workers.max(told.workers),
+                        store_nodes: order.target.store_nodes.max(told.store_nodes),
+                    };
+                    *counts = Some(if order.is_down { order.target } else { up });
+                });
             }
             Self::Command(command) => {
                 for (kind, count) in changes(order) {

@@ -46,10 +46,9 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
 async fn pass(app: &App) -> Result<(), AppError> {
     // Before operations: a state that was refused for an override is no refusal of a drain.
     overrides::pass(app).await?;
-    windows::pass(app).await?;
-    let active = app.store.operations(OperationFilter::Active, u64::MAX, OPERATIONS_MAX).await?;
     // One that fails does not hold up the others.
-    let mut failed = None;
+    let mut failed = windows::pass(app).await.err();
+    let active = app.store.operations(OperationFilter::Active, u64::MAX, OPERATIONS_MAX).await?;
     for operation in active {
         match step(app, &operation).await {
             Ok(()) => {}

@@ -29,7 +29,9 @@ pub(super) async fn pass(app: &App) -> Result<(), AppError> {
     for document in &open {
         let before = read_window(document)?;
         let after = next(app, before.clone(), &seen).await?;
-        let is_due = app.clock.now_ms() % UPDATE_MS < 1_000 || after.state != before.state;
+        let is_due = app.clock.now_ms() % UPDATE_MS < 1_000
+            || after.state != before.state
+            || after.spans.len() != before.spans.len();
         if after != before && is_due {
             if after.state == WindowState::Verified {
                 tracing::info!(window = after.id, records = after.records(), "a window is verified");
@@ -40,18 +42,20 @@ pub(super) async fn pass(app: &App) -> Result<(), AppError> {
     for one in app.store.documents(DocumentKind::Override, false, u64::MAX, OVERRIDES_MAX).await? {
         let one = read(&one)?;
         let is_new = matches!(one.lever, Lever::ConsistencyOne { .. })
-            && one.state == OverrideState::Active
+            && matches!(one.state, OverrideState::Pending | OverrideState::Active)
             && !open.iter().any(|document| document.id == one.id);
         if is_new {
             let number = app.store.documents_head(DocumentKind::Window).await? + 1;
-            changes.push(Change::Document(write(&opened(&one), number, 1)?));
+            changes.push(Change::Document(write(&opened(&one, &seen), number, 1)?));
         }
     }
     if changes.is_empty() { Ok(()) } else { Ok(app.store.commit(changes).await?) }
 }
 
-fn opened(one: &Override) -> ConsistencyWindow {
-    ConsistencyWindow {
+/// Every partition is in it from the beginning: of a worker that dies before it says that it writes at ONE, nobody would
+/// know that it did.
+fn opened(one: &Override, seen: &Seen) -> ConsistencyWindow {
+    let mut window = ConsistencyWindow {
         id: one.id.clone(),
         state: WindowState::Open,
         who: one.who.clone(),
@@ -60,16 +64,22 @@ fn opened(one: &Override) -> ConsistencyWindow {
         closed_ms: None,
         verified_ms: None,
         spans: Vec::new(),
-    }
+    };
+    seen.live.iter().chain(&seen.lost).for_each(|position| cover_one(&mut window, position, position.read));
+    window
 }
 
 async fn next(app: &App, mut window: ConsistencyWindow, seen: &Seen) -> Result<ConsistencyWindow, AppError> {
     cover(&mut window, seen);
     if window.state == WindowState::Open {
-        let one = app.override_document(&window.id).await.map(|(one, _)| one);
-        if one.as_ref().map_or(true, is_over) {
+        let one = match app.override_document(&window.id).await {
+            Ok((one, _)) => Some(one),
+            Err(AppError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if one.as_ref().is_none_or(is_over) {
             window.state = WindowState::Rewriting;
-            window.closed_ms = Some(one.ok().and_then(|one| one.ended_ms).unwrap_or_else(|| app.clock.now_ms()));
+            window.closed_ms = Some(one.and_then(|one| one.ended_ms).unwrap_or_else(|| app.clock.now_ms()));
         }
         return Ok(window);
     }
@@ -122,7 +132,10 @@ fn rewrite(window: &mut ConsistencyWindow, seen: &Seen) -> bool {
     // What a worker wrote last before it died is known once another one has its partitions, and they are in the spans.
     let is_all_heard = seen.lost.iter().all(|position| seen.is_live(&position.lane, position.partition))
         && window.spans.iter().all(|span| seen.is_live(&span.lane, span.partition));
-    !is_written_at_one && is_all_heard && window.spans.iter().all(|span| span.rewritten_to >= span.to)
+    !seen.live.is_empty()
+        && !is_written_at_one
+        && is_all_heard
+        && window.spans.iter().all(|span| span.rewritten_to >= span.to)
 }
 
 /// Notes what is written at ONE. Of a worker that is lost while the window is open nobody knows whether it heard of it:
@@ -204,6 +217,7 @@ mod tests {
         it.state = WindowState::Rewriting;
         assert!(!rewrite(&mut it, &silent));
         assert!(!rewrite(&mut it, &Seen::default()), "nobody is heard at all");
+        assert!(!rewrite(&mut window(WindowState::Rewriting), &Seen::default()), "nor was anybody before");
         let taken = |committed| Seen { live: vec![position(3, committed, 9, 9, "")], lost: silent.lost.clone() };
         assert!(!rewrite(&mut it, &taken(5)));
         assert!(rewrite(&mut it, &taken(9)));

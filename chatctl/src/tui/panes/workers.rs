@@ -97,7 +97,8 @@ impl Pane for Workers {
     }
 
     fn leads_to(&self, key: &str) -> Option<(&'static str, String)> {
-        Some(("queues", key.to_owned()))
+        // Whole: persister-1 is not persister-10.
+        Some(("queues", format!("={key}")))
     }
 
     fn enters(&self) -> (&'static str, &'static str) {

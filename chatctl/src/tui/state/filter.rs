@@ -1,4 +1,4 @@
-//! The filter of a pane: rows that hold a text somewhere, or with `!` rows that do not.
+//! The filter of a pane: rows that hold a text somewhere, or with `!` rows that do not. With `=` a whole cell is that text.
 
 use crate::tui::panes::Row;
 
@@ -12,7 +12,7 @@ pub(crate) struct Filter {
 impl Filter {
     /// True when it lets all through.
     pub(crate) fn is_empty(&self) -> bool {
-        self.text.trim_start_matches('!').is_empty()
+        self.text.trim_start_matches(['!', '=']).is_empty()
     }
 
     /// True when a row is shown.
@@ -25,6 +25,10 @@ impl Filter {
             None => (false, self.text.as_str()),
         };
         let text = text.to_lowercase();
-        row.cells.iter().any(|cell| cell.text.to_lowercase().contains(&text)) != is_inverse
+        let holds = |cell: &str| match text.strip_prefix('=') {
+            Some(whole) => cell == whole,
+            None => cell.contains(&text),
+        };
+        row.cells.iter().any(|cell| holds(&cell.text.to_lowercase())) != is_inverse
     }
 }

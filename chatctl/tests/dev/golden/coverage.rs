@@ -11,7 +11,7 @@ use super::play::{Line, SCENES};
 const WITHOUT: &[(&str, &str)] = &[
     ("ui", "has the whole screen; tested on a terminal in terminal.rs"),
     ("dev", "is the fleet that the others are played on; tested in lifecycle.rs"),
-    ("fleet up", "is the fleet that the others are played on, on the real stack; tested in tests/cli/fleet.rs"),
+    ("fleet up", "is the fleet that the others are played on, on the real stack; tested by the examples soak and day"),
     ("fleet down", "stops that fleet; talks to a supervisor, not to a control plane"),
     ("fleet scale", "talks to a supervisor, which dev has not; tested in the example day"),
     ("fleet status", "shows processes of this machine, which dev has not; tested in tests/cli/fleet.rs"),

@@ -8,7 +8,7 @@ use tokio::time::Duration;
 
 /// What getting a connection may take, making one included.
 const ACQUIRE: Duration = Duration::from_secs(2);
-/// Connections that rest are closed here before the server does it. The pool looks that often, too.
+/// Most connections that rest are closed here before the server does it. The pool looks that often, too.
 const IDLE: Duration = Duration::from_secs(2);
 /// What each connection is set to. Locks are of rows, never of gaps between them; the wait for one ends before the call
 /// does. And a program that hangs in the middle of a transaction does not keep its locks: its connection is closed after
