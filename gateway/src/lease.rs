@@ -121,13 +121,21 @@ impl Keeper {
         let deadline = self.renewed + BACK_WITHIN;
         let Ok(sessions) = timeout_at(deadline, self.restore_patiently()).await else { return false };
         let asked = Instant::now();
-        let Ok(Some(Beat::Held(holding))) = timeout_at(deadline, claim(&self.shared, &self.lease, Claim::Return)).await
-        else {
-            return false;
-        };
+        let Ok(Some(holding)) = timeout_at(deadline, self.return_patiently()).await else { return false };
         self.hold(holding, asked);
         tracing::warn!(sessions, "the registry had forgotten this gateway: its sessions were entered again");
         Instant::now() < deadline
+    }
+
+    /// The lease again. `None`: somebody may have taken this gateway for dead.
+    async fn return_patiently(&self) -> Option<u64> {
+        loop {
+            match claim(&self.shared, &self.lease, Claim::Return).await {
+                Some(Beat::Held(holding)) => return Some(holding),
+                Some(_) => return None,
+                None => sleep(RETRY).await,
+            }
+        }
     }
 
     async fn restore_patiently(&self) -> usize {

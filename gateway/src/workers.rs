@@ -50,6 +50,18 @@ pub(crate) struct Workers {
     changed: watch::Sender<u64>,
 }
 
+/// A question under way. Forgotten with whoever asked: a connection that is closed in the middle does not ask on.
+struct Asked<'a> {
+    workers: &'a Workers,
+    id: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.workers.state.lock().asked.remove(&self.id);
+    }
+}
+
 impl Workers {
     pub(crate) fn new(partitions: u32) -> Self {
         Self { partitions, state: Mutex::default(), changed: watch::Sender::new(0) }
@@ -97,14 +109,13 @@ impl Workers {
             state.asked.insert(id, tell);
             id
         };
+        let _asked = Asked { workers: self, id };
         let question = gateway_frame::Kind::Heads(HeadRequest { id, lane: lane.number(), conversations });
         let asked = async {
             owner.send(GatewayFrame { kind: Some(question) }).await.ok()?;
             answer.await.ok()
         };
-        let heads = timeout(HEADS_DEADLINE, asked).await.ok().flatten();
-        self.state.lock().asked.remove(&id);
-        heads
+        timeout(HEADS_DEADLINE, asked).await.ok().flatten()
     }
 
     /// Resolves when something changed that may let a question be answered, or after a while.

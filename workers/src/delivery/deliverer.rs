@@ -204,7 +204,10 @@ impl Deliverer {
 
     /// The gateways that are alive, and those that have a stream, whatever the registry knows of them.
     async fn alive(&self) -> Vec<NodeId> {
-        let known = self.registry.gateways().await.unwrap_or_default();
+        let known = self.registry.gateways().await.unwrap_or_else(|_| {
+            self.links.deliver_blindly();
+            Default::default()
+        });
         let live = known.live.into_iter().map(|lease| lease.gateway);
         live.chain(self.links.gateways_besides(&[])).collect::<BTreeSet<_>>().into_iter().collect()
     }
@@ -214,6 +217,7 @@ impl Deliverer {
     async fn routes(&self, users: &[UserId]) -> Vec<(usize, NodeId)> {
         let (mut routes, settled) = self.look_up(users).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "no routes: delivering to every gateway");
+            self.links.deliver_blindly();
             (Vec::new(), Vec::new())
         });
         let forgotten = self.links.gateways_besides(&settled);

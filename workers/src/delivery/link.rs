@@ -208,13 +208,20 @@ impl Link {
 
     /// Serves one stream. `Some` when it broke and may be dialled again, `None` when the link is to end.
     async fn serve(&mut self, stream: &mut Stream, unacked: &mut Unacked) -> Option<()> {
+        let mut is_told = !self.missed.take();
+        let ended = self.converse(stream, unacked, &mut is_told).await;
+        if !is_told {
+            // The gateway may not have read it.
+            self.missed.set();
+        }
+        ended
+    }
+
+    /// `is_told` becomes true once the gateway has read the hello.
+    async fn converse(&mut self, stream: &mut Stream, unacked: &mut Unacked, is_told: &mut bool) -> Option<()> {
         let mut replies = Replies::new();
-        let missed = self.missed.take();
-        let hello = WorkerHello { worker: self.worker.as_str().to_owned(), missed };
+        let hello = WorkerHello { worker: self.worker.as_str().to_owned(), missed: !*is_told };
         if send(stream, worker_frame::Kind::Hello(hello)).await.is_err() {
-            if missed {
-                self.missed.set();
-            }
             return Some(());
         }
         if self.announce(stream).await.is_err() {
@@ -236,6 +243,8 @@ impl Link {
                 frame = stream.rx.recv() => match frame.and_then(|frame| frame.kind) {
                     None => return Some(()),
                     Some(kind) => {
+                        // Frames are read in order: what it acknowledges came after the hello.
+                        *is_told |= matches!(kind, gateway_frame::Kind::Ack(_));
                         self.on_frame(kind, unacked, &replies);
                         Ok(())
                     }

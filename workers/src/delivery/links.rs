@@ -1,6 +1,13 @@
 //! The streams to the gateways that are alive: one each, opened and closed as gateways come and go.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use backends::{
     port::{FORGOTTEN_GRACE, Gateways, Lane, Registry},
@@ -46,14 +53,33 @@ struct Open {
 }
 
 impl Open {
-    /// False when the gateway is dead: its lease ended, another life of it has one, or it was forgotten for long.
-    fn stays(&mut self, gateway: &NodeId, gateways: &Gateways) -> bool {
+    /// False when the gateway is dead: its lease ended, another life of it has one, or it was forgotten for long. What is
+    /// known of the gateways was true at `asked` or later.
+    fn stays(&mut self, gateway: &NodeId, gateways: &Gateways, asked: Instant) -> bool {
         if let Some(lease) = gateways.live.iter().find(|lease| lease.gateway == *gateway) {
             self.forgotten = None;
             return lease.incarnation == self.incarnation;
         }
         let forgotten = *self.forgotten.get_or_insert_with(Instant::now);
-        !gateways.ended.contains(gateway) && forgotten.elapsed() < FORGOTTEN_GRACE
+        // An answer may be old when it comes, and the gateway be back by then.
+        !gateways.ended.contains(gateway) && asked.saturating_duration_since(forgotten) < FORGOTTEN_GRACE
+    }
+}
+
+/// Gateways that may live although something was delivered past them. When one gets a stream, it is told so: its clients
+/// resume. Guarded with the streams, and bounded by the names of gateways.
+#[derive(Default)]
+struct Passed {
+    /// Whatever their life: they had no stream when something was for them.
+    names: BTreeSet<NodeId>,
+    /// Lives whose stream was cut since they were forgotten for long.
+    lives: BTreeMap<NodeId, u64>,
+}
+
+impl Passed {
+    fn take(&mut self, gateway: &NodeId, incarnation: u64) -> bool {
+        let is_cut = self.lives.remove(gateway).is_some_and(|life| life == incarnation);
+        self.names.remove(gateway) || is_cut
     }
 }
 
@@ -64,8 +90,14 @@ pub(crate) struct LinkSet {
     dial: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
     stats: Arc<WorkerStats>,
     open: Mutex<BTreeMap<NodeId, Open>>,
+    /// Locked while `open` is.
+    passed: Mutex<Passed>,
+    /// Something was delivered without the registry: past gateways that have no stream, whoever they are.
+    is_blind: AtomicBool,
     nudge: Notify,
-    /// Changes with each look at the gateways.
+    /// Looks at the gateways that were begun.
+    begun: AtomicU64,
+    /// The newest that succeeded.
     looked: watch::Sender<u64>,
     /// True once looks showed all of them.
     is_known: watch::Sender<bool>,
@@ -84,10 +116,18 @@ impl LinkSet {
             dial,
             stats,
             open: Mutex::default(),
+            passed: Mutex::default(),
+            is_blind: AtomicBool::new(false),
             nudge: Notify::new(),
+            begun: AtomicU64::new(0),
             looked: watch::Sender::new(0),
             is_known: watch::Sender::new(false),
         }
+    }
+
+    /// Something is delivered while the registry does not answer.
+    pub(super) fn deliver_blindly(&self) {
+        self.is_blind.store(true, Ordering::Release);
     }
 
     /// The gateways that have a stream and are not among these: nothing tells who is on them.
@@ -114,15 +154,21 @@ impl LinkSet {
     /// came to it may have asked another worker for the head already.
     async fn queue(&self, gateway: &NodeId, lane: Lane) -> Option<(mpsc::Sender<Call>, Arc<link::Missed>)> {
         let queue = |open: &Open| (open.queues[lane.number() as usize].clone(), open.missed.clone());
-        let find = || self.open.lock().get(gateway).map(queue);
-        if let Some(found) = find() {
+        if let Some(found) = self.open.lock().get(gateway).map(queue) {
             return Some(found);
         }
         let mut looked = self.looked.subscribe();
+        // One that is under way may have asked before the gateway was there.
+        let begun = self.begun.load(Ordering::Acquire);
         self.nudge.notify_one();
         // In time or not: what is there then is what there is.
-        let _ = timeout(FULL_PATIENCE, looked.changed()).await;
-        find()
+        let _ = timeout(FULL_PATIENCE, looked.wait_for(|look| *look > begun)).await;
+        let open = self.open.lock();
+        let found = open.get(gateway).map(queue);
+        if found.is_none() {
+            self.passed.lock().names.insert(gateway.clone());
+        }
+        found
     }
 
     /// Puts one call in the gateway's queue of a lane. A gateway without a stream is dead: its clients catch up elsewhere.
@@ -153,22 +199,25 @@ impl LinkSet {
         let tasks = TaskTracker::new();
         let mut first_look = None;
         loop {
+            let look = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+            let (asked, was_blind) = (Instant::now(), self.is_blind.swap(false, Ordering::AcqRel));
             match self.registry.gateways().await {
                 Ok(gateways) => {
                     let looking = first_look.get_or_insert_with(Instant::now).elapsed();
                     let seen_all = looking.max(Duration::from_millis(gateways.memory_ms)) >= FORGOTTEN_GRACE;
-                    self.reconcile(gateways, &upcalls, &owned, &tasks, &stop);
+                    self.reconcile(gateways, asked, was_blind, &upcalls, &owned, &tasks, &stop);
                     if seen_all {
                         self.is_known.send_if_modified(|known| !std::mem::replace(known, true));
                     }
+                    self.looked.send_replace(look);
                 }
                 // The streams that are open stay open: a registry that is down tells nothing about gateways.
                 Err(error) => {
                     tracing::warn!(%error, "cannot look up the gateways");
+                    self.is_blind.fetch_or(was_blind, Ordering::AcqRel);
                     self.open.lock().values_mut().for_each(|link| link.forgotten = None);
                 }
             }
-            self.looked.send_modify(|n| *n += 1);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -181,19 +230,27 @@ impl LinkSet {
         tasks.wait().await;
     }
 
+    #[allow(clippy::too_many_arguments)] // What a link is made of.
     fn reconcile(
         &self,
         gateways: Gateways,
+        asked: Instant,
+        was_blind: bool,
         upcalls: &Upcalls,
         owned: &tokio::sync::watch::Receiver<Vec<protocol::link::OwnedPartition>>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) {
         let mut open = self.open.lock();
+        let mut passed = self.passed.lock();
         open.retain(|gateway, link| {
-            let stays = link.stays(gateway, &gateways);
+            let stays = link.stays(gateway, &gateways, asked);
             if !stays {
                 link.stop.cancel();
+                // One whose lease ended has told its clients itself.
+                if link.forgotten.is_some() && !gateways.ended.contains(gateway) {
+                    passed.lives.insert(gateway.clone(), link.incarnation);
+                }
             }
             stays
         });
@@ -204,6 +261,10 @@ impl LinkSet {
             let (direct, direct_calls) = mpsc::channel(QUEUE_CALLS);
             let (group, group_calls) = mpsc::channel(QUEUE_CALLS);
             let missed = Arc::new(link::Missed::default());
+            if passed.take(&lease.gateway, lease.incarnation) || was_blind {
+                tracing::warn!(gateway = %lease.gateway, "deliveries went past the gateway: its clients will be told to resume");
+                missed.set();
+            }
             let stop = stop.child_token();
             let link = Link {
                 worker: self.node.clone(),
