@@ -49,8 +49,8 @@ pub(crate) struct Conn {
     pub(crate) expires_ms: u64,
     /// When it was last heard of (hello or heartbeat), ms since the epoch.
     pub(crate) heard_ms: AtomicU64,
-    /// A heartbeat of it waits to be forwarded.
-    pub(crate) heartbeat_waits: AtomicBool,
+    /// The place of its heartbeat among those that wait to be forwarded; 0 when none does.
+    pub(crate) heartbeat: AtomicU64,
     /// It was told to migrate.
     pub(crate) told_to_migrate: AtomicBool,
     /// The registry forgot it and was told of it again.
@@ -71,7 +71,7 @@ impl Conn {
             session_version,
             expires_ms: identity.expires_ms,
             heard_ms: AtomicU64::new(now_ms),
-            heartbeat_waits: AtomicBool::new(false),
+            heartbeat: AtomicU64::new(0),
             told_to_migrate: AtomicBool::new(false),
             restored: AtomicBool::new(false),
             gone: AtomicBool::new(false),

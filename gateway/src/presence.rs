@@ -25,26 +25,42 @@ const STORE_DEADLINE: Duration = Duration::from_secs(2);
 /// How often watched users are looked up, for what a lagging feed or an expired entry hides.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(10);
 
-/// Connections whose heartbeat waits to be forwarded: each at most once, so it is bounded by the connections.
+/// Connections whose heartbeat waits to be forwarded, in the order they came: each at most once, and none that ended, so it
+/// is bounded by the connections, however slow the stores are.
 #[derive(Default)]
 pub(crate) struct Heartbeats {
-    waiting: Mutex<Vec<Arc<Conn>>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// By [`Conn::heartbeat`].
+    conns: BTreeMap<u64, Arc<Conn>>,
+    last: u64,
 }
 
 impl Heartbeats {
     pub(crate) fn push(&self, conn: &Arc<Conn>) {
-        if !conn.heartbeat_waits.swap(true, Ordering::Relaxed) {
-            self.waiting.lock().push(conn.clone());
+        let mut waiting = self.waiting.lock();
+        if conn.heartbeat.load(Ordering::Relaxed) == 0 {
+            waiting.last += 1;
+            conn.heartbeat.store(waiting.last, Ordering::Relaxed);
+            let place = waiting.last;
+            waiting.conns.insert(place, conn.clone());
         }
+    }
+
+    /// A connection that ended.
+    pub(crate) fn remove(&self, conn: &Conn) {
+        let mut waiting = self.waiting.lock();
+        waiting.conns.remove(&conn.heartbeat.swap(0, Ordering::Relaxed));
     }
 
     fn take(&self, n: usize) -> Vec<Arc<Conn>> {
         let mut waiting = self.waiting.lock();
-        let n = n.min(waiting.len());
-        let taken: Vec<_> = waiting.drain(..n).collect();
-        if waiting.is_empty() {
-            *waiting = Vec::new();
-        }
+        let taken: Vec<Arc<Conn>> =
+            std::iter::from_fn(|| waiting.conns.pop_first()).take(n).map(|(_, conn)| conn).collect();
+        taken.iter().for_each(|conn| conn.heartbeat.store(0, Ordering::Relaxed));
         taken
     }
 }
@@ -68,18 +84,19 @@ pub(crate) async fn run_heartbeats(shared: Arc<Shared>) {
             in_force = forced;
             bucket = bucket_of(forced.unwrap_or(rate), shared.now_ms());
         }
-        let due = bucket.take_up_to(shared.hub.connections().max(1), shared.now_ms());
-        let conns = shared.heartbeats.take(due);
-        for conns in conns.chunks(REFRESH_AT_ONCE) {
-            forward(&shared, conns).await;
+        let mut due = bucket.take_up_to(shared.hub.connections().max(1), shared.now_ms());
+        while due > 0 {
+            let conns = shared.heartbeats.take(due.min(REFRESH_AT_ONCE));
+            if conns.is_empty() {
+                break;
+            }
+            due -= conns.len();
+            forward(&shared, &conns).await;
         }
     }
 }
 
 async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
-    for conn in conns {
-        conn.heartbeat_waits.store(false, Ordering::Relaxed);
-    }
     // A session that left must not be entered again.
     let conns: Vec<&Arc<Conn>> = conns.iter().filter(|conn| !conn.gone.load(Ordering::Relaxed)).collect();
     let sessions: Vec<Session> = conns.iter().map(|conn| conn.session()).collect();
@@ -228,5 +245,36 @@ pub(crate) async fn run_changes(shared: Arc<Shared>) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::DeviceId;
+
+    use super::*;
+    use crate::{auth::Identity, socket::Io};
+
+    fn conn(user: &str) -> Arc<Conn> {
+        let identity = Identity { user: UserId::parse(user).unwrap(), expires_ms: u64::MAX };
+        let io = Io::new(Box::new(tokio::io::duplex(64).0), Vec::new(), 64);
+        Arc::new(Conn::new(identity, DeviceId::parse("d").unwrap(), 1, 0, io))
+    }
+
+    #[test]
+    fn a_heartbeat_waits_once_in_its_turn_and_not_for_who_ended() {
+        let heartbeats = Heartbeats::default();
+        let (a, b, c) = (conn("a"), conn("b"), conn("c"));
+        for conn in [&a, &b, &a, &c] {
+            heartbeats.push(conn);
+        }
+        heartbeats.remove(&b);
+        assert_eq!(Arc::strong_count(&b), 1, "nothing holds it");
+        let users = |n| heartbeats.take(n).iter().map(|conn| conn.user.to_string()).collect::<Vec<_>>();
+        assert_eq!(users(1), ["a"]);
+        heartbeats.push(&a);
+        assert_eq!(users(9), ["c", "a"]);
+        assert!(users(9).is_empty());
+        heartbeats.remove(&a);
     }
 }

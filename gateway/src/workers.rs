@@ -40,6 +40,7 @@ struct State {
     last_id: u64,
     asked: BTreeMap<u64, oneshot::Sender<Vec<Head>>>,
     last_question: u64,
+    lost: u64,
 }
 
 /// The streams of the workers.
@@ -70,6 +71,11 @@ impl Workers {
     /// True when at least one worker has a stream here.
     pub(crate) fn is_connected(&self) -> bool {
         !self.state.lock().streams.is_empty()
+    }
+
+    /// How many streams ended so far.
+    pub(crate) fn lost(&self) -> u64 {
+        self.state.lock().lost
     }
 
     /// The stream of the owner of a partition: of two that claim it the one with the higher epoch.
@@ -152,7 +158,10 @@ impl Workers {
     }
 
     fn close(&self, id: u64) {
-        self.state.lock().streams.remove(&id);
+        let mut state = self.state.lock();
+        state.streams.remove(&id);
+        state.lost += 1;
+        drop(state);
         self.changed.send_modify(|n| *n += 1);
     }
 

@@ -40,6 +40,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hello: Box<Hello>) {
 async fn goodbye(shared: &Arc<Shared>, conn: &Arc<Conn>) {
     shared.hub.remove(conn);
     shared.watchers.remove(conn);
+    shared.heartbeats.remove(conn);
     let code = conn.io.lock().closing();
     if code == Some(CloseCode::Slow) {
         shared.metrics.slow_consumers.inc();

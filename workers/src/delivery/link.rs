@@ -30,7 +30,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::links::Call;
+use super::links::{Call, Receipt};
 
 /// Direct calls sent and not yet acknowledged. Past it no more are taken from their queue.
 const UNACKED_DIRECT: usize = 192;
@@ -44,17 +44,35 @@ const REDIAL: Duration = Duration::from_millis(200);
 /// Failed attempts after which the gateway is taken for dead and its routes are purged at once (failure mode 1).
 const DIALS_UNTIL_DEAD: u32 = 3;
 
-/// Set when deliveries for the gateway were dropped.
+/// Whether deliveries for the gateway were dropped.
 #[derive(Debug, Default)]
-pub(super) struct Missed(AtomicBool);
+pub(super) struct Missed {
+    /// They were, and the gateway is to be told.
+    dropped: AtomicBool,
+    /// It is being told, and has acknowledged nothing since.
+    telling: AtomicBool,
+}
 
 impl Missed {
     pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.dropped.store(true, Ordering::Release);
+    }
+
+    /// True from a drop until the gateway has heard of it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.dropped.load(Ordering::Acquire) || self.telling.load(Ordering::Acquire)
     }
 
     fn take(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
+        // In this order, so that it is behind all the while.
+        self.telling.store(true, Ordering::Release);
+        let dropped = self.dropped.swap(false, Ordering::AcqRel);
+        self.telling.store(dropped, Ordering::Release);
+        dropped
+    }
+
+    fn told(&self) {
+        self.telling.store(false, Ordering::Release);
     }
 }
 
@@ -126,7 +144,7 @@ pub(super) struct Link {
 /// Calls under way and their numbers on the stream.
 #[derive(Default)]
 struct Unacked {
-    calls: VecDeque<(Lane, Deliver, oneshot::Sender<()>)>,
+    calls: VecDeque<(Lane, Deliver, Receipt)>,
     /// By [`Lane::number`].
     of_lane: [usize; 2],
     last_sequence: u64,
@@ -142,17 +160,18 @@ impl Unacked {
         self.last_sequence += 1;
         let deliver = Deliver { sequence: self.last_sequence, deliveries: call.deliveries };
         self.of_lane[lane.number() as usize] += 1;
-        self.calls.push_back((lane, deliver.clone(), call.done));
+        self.calls.push_back((lane, deliver.clone(), call.receipt));
         deliver
     }
 
     /// The gateway has everything up to this number.
     fn acknowledged(&mut self, sequence: u64) {
         while self.calls.front().is_some_and(|(_, deliver, _)| deliver.sequence <= sequence) {
-            if let Some((lane, _, done)) = self.calls.pop_front() {
+            if let Some((lane, _, receipt)) = self.calls.pop_front() {
                 self.of_lane[lane.number() as usize] -= 1;
+                drop(receipt.under_way);
                 // Whoever asked may be gone.
-                let _ = done.send(());
+                let _ = receipt.done.send(());
             }
         }
     }
@@ -233,18 +252,25 @@ impl Link {
             }
         }
         loop {
-            if self.missed.0.load(Ordering::Acquire) {
+            // One that has not heard of the last drop is not told of another one yet.
+            if *is_told && self.missed.dropped.load(Ordering::Acquire) {
                 // Begin anew: the hello of the next stream says so.
                 return Some(());
             }
             let outcome = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return None,
+                () = self.stop.cancelled() => {
+                    self.last_word(stream).await;
+                    return None;
+                }
                 frame = stream.rx.recv() => match frame.and_then(|frame| frame.kind) {
                     None => return Some(()),
                     Some(kind) => {
                         // Frames are read in order: what it acknowledges came after the hello.
-                        *is_told |= matches!(kind, gateway_frame::Kind::Ack(_));
+                        if matches!(kind, gateway_frame::Kind::Ack(_)) {
+                            *is_told = true;
+                            self.missed.told();
+                        }
                         self.on_frame(kind, unacked, &replies);
                         Ok(())
                     }
@@ -268,6 +294,15 @@ impl Link {
             if outcome.is_err() {
                 return Some(());
             }
+        }
+    }
+
+    /// A gateway that is cut off though it may live hears that deliveries go past it from now on.
+    async fn last_word(&self, stream: &mut Stream) {
+        if self.missed.dropped.load(Ordering::Acquire) {
+            let hello = WorkerHello { worker: self.worker.as_str().to_owned(), missed: true };
+            // One that is dead does not hear it.
+            let _ = send(stream, worker_frame::Kind::Hello(hello)).await;
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -32,14 +32,31 @@ use crate::worker::WorkerStats;
 pub(super) const QUEUE_CALLS: usize = 256;
 /// How long a full gateway may slow those who feed it. After that it is cut off: its clients are told to resume.
 const FULL_PATIENCE: Duration = Duration::from_secs(5);
+/// Leases run out when the registry does not answer for so long, a beat before it included: the first look after it
+/// tells nothing about who is alive.
+pub(super) const OUTAGE: Duration = Duration::from_secs(5);
 /// How often the gateways are looked up.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
 /// A delivery call under way to a gateway.
 pub(super) struct Call {
     pub(super) deliveries: Vec<Delivery>,
+    pub(super) receipt: Receipt,
+}
+
+/// Of a call under way.
+pub(super) struct Receipt {
     /// Sent when the gateway has it; dropped when the gateway is dead.
     pub(super) done: oneshot::Sender<()>,
+    /// Kept until the gateway has it: the stream can tell that something is under way.
+    pub(super) under_way: Arc<()>,
+}
+
+/// The way into the queue of a lane.
+struct Queue {
+    calls: mpsc::Sender<Call>,
+    missed: Arc<link::Missed>,
+    under_way: Arc<()>,
 }
 
 struct Open {
@@ -47,40 +64,79 @@ struct Open {
     /// By [`Lane::number`]: a lane that is full never holds up the other (I8).
     queues: [mpsc::Sender<Call>; 2],
     missed: Arc<link::Missed>,
+    /// Shared with each call under way, from before it is in a queue.
+    under_way: Arc<()>,
     /// Since when each look found the gateway forgotten.
     forgotten: Option<Instant>,
     stop: CancellationToken,
 }
 
 impl Open {
-    /// False when the gateway is dead: its lease ended, another life of it has one, or it was forgotten for long. What is
-    /// known of the gateways was true at `asked` or later.
-    fn stays(&mut self, gateway: &NodeId, gateways: &Gateways, asked: Instant) -> bool {
+    /// False when the gateway is dead: its lease ended, another life of it has one, or it was forgotten for long.
+    fn stays(&mut self, gateway: &NodeId, gateways: &Gateways, look: &Look) -> bool {
         if let Some(lease) = gateways.live.iter().find(|lease| lease.gateway == *gateway) {
             self.forgotten = None;
             return lease.incarnation == self.incarnation;
         }
         let forgotten = *self.forgotten.get_or_insert_with(Instant::now);
+        let is_ended = gateways.ended.contains(gateway) && !look.is_after_outage;
         // An answer may be old when it comes, and the gateway be back by then.
-        !gateways.ended.contains(gateway) && asked.saturating_duration_since(forgotten) < FORGOTTEN_GRACE
+        !is_ended && look.asked.saturating_duration_since(forgotten) < FORGOTTEN_GRACE
     }
 }
 
 /// Gateways that may live although something was delivered past them. When one gets a stream, it is told so: its clients
-/// resume. Guarded with the streams, and bounded by the names of gateways.
+/// resume. Bounded by the names of gateways.
 #[derive(Default)]
 struct Passed {
-    /// Whatever their life: they had no stream when something was for them.
+    /// Whatever their life: they had no stream when something was for them, or it was cut with something under way. That
+    /// may have been for clients of the next life: a route names a gateway, and a look is older than a route.
     names: BTreeSet<NodeId>,
-    /// Lives whose stream was cut since they were forgotten for long.
+    /// Lives whose stream was cut since their lease ended or they were forgotten for long. They were told on that stream,
+    /// if they heard it.
     lives: BTreeMap<NodeId, u64>,
+    /// Whoever has no stream: something was delivered without the registry.
+    anybody: Option<Blind>,
+}
+
+/// When something was last delivered without the registry.
+struct Blind {
+    at: Instant,
+    /// The newest look that had begun: it may have asked before.
+    look: u64,
 }
 
 impl Passed {
     fn take(&mut self, gateway: &NodeId, incarnation: u64) -> bool {
         let is_cut = self.lives.remove(gateway).is_some_and(|life| life == incarnation);
-        self.names.remove(gateway) || is_cut
+        self.names.remove(gateway) || is_cut || self.anybody.is_some()
     }
+
+    /// A look has shown who is there. It asked after what was delivered blindly, and no gateway that lived then can be
+    /// forgotten still: all have a stream now.
+    fn seen(&mut self, look: &Look, memory: Duration) {
+        self.anybody.take_if(|blind| {
+            let since = look.asked.saturating_duration_since(blind.at);
+            look.number > blind.look && memory.max(since) >= FORGOTTEN_GRACE
+        });
+    }
+}
+
+/// A question for the gateways that are alive.
+struct Look {
+    number: u64,
+    /// What the answer says was true then or later.
+    asked: Instant,
+    /// Nobody may have reached the registry until a moment ago: a lease that ended tells no more than one that was
+    /// forgotten. Its gateway enters its sessions again; everything is delivered to it meanwhile.
+    is_after_outage: bool,
+}
+
+/// The streams, and whom they do not reach: a gateway that gets a stream hears of everything that passed it before.
+#[derive(Default)]
+struct Streams {
+    open: BTreeMap<NodeId, Open>,
+    passed: Passed,
 }
 
 /// All streams of a worker.
@@ -89,11 +145,7 @@ pub(crate) struct LinkSet {
     registry: Arc<dyn Registry>,
     dial: Arc<dyn Dial<WorkerFrame, GatewayFrame>>,
     stats: Arc<WorkerStats>,
-    open: Mutex<BTreeMap<NodeId, Open>>,
-    /// Locked while `open` is.
-    passed: Mutex<Passed>,
-    /// Something was delivered without the registry: past gateways that have no stream, whoever they are.
-    is_blind: AtomicBool,
+    streams: Mutex<Streams>,
     nudge: Notify,
     /// Looks at the gateways that were begun.
     begun: AtomicU64,
@@ -115,9 +167,7 @@ impl LinkSet {
             registry,
             dial,
             stats,
-            open: Mutex::default(),
-            passed: Mutex::default(),
-            is_blind: AtomicBool::new(false),
+            streams: Mutex::default(),
             nudge: Notify::new(),
             begun: AtomicU64::new(0),
             looked: watch::Sender::new(0),
@@ -125,9 +175,10 @@ impl LinkSet {
         }
     }
 
-    /// Something is delivered while the registry does not answer.
+    /// Something will be delivered that the registry does not say the way of: to who has a stream after this.
     pub(super) fn deliver_blindly(&self) {
-        self.is_blind.store(true, Ordering::Release);
+        let look = self.begun.load(Ordering::Acquire);
+        self.streams.lock().passed.anybody = Some(Blind { at: Instant::now(), look });
     }
 
     /// The gateways that have a stream and are not among these: nothing tells who is on them.
@@ -135,8 +186,9 @@ impl LinkSet {
         let is_settled = |gateway: &NodeId, link: &Open| {
             settled.iter().any(|(name, incarnation)| name == gateway && *incarnation == link.incarnation)
         };
-        let open = self.open.lock();
-        open.iter().filter(|(gateway, link)| !is_settled(gateway, link)).map(|(gateway, _)| gateway.clone()).collect()
+        let streams = self.streams.lock();
+        let open = streams.open.iter().filter(|(gateway, link)| !is_settled(gateway, link));
+        open.map(|(gateway, _)| gateway.clone()).collect()
     }
 
     /// Waits until all gateways were seen: a worker that starts while the registry is down, or just after it forgot
@@ -152,9 +204,13 @@ impl LinkSet {
 
     /// The queue of a lane to a gateway. One that is alive and has none is new: its stream is opened first, for a client that
     /// came to it may have asked another worker for the head already.
-    async fn queue(&self, gateway: &NodeId, lane: Lane) -> Option<(mpsc::Sender<Call>, Arc<link::Missed>)> {
-        let queue = |open: &Open| (open.queues[lane.number() as usize].clone(), open.missed.clone());
-        if let Some(found) = self.open.lock().get(gateway).map(queue) {
+    async fn queue(&self, gateway: &NodeId, lane: Lane) -> Option<Queue> {
+        let queue = |open: &Open| Queue {
+            calls: open.queues[lane.number() as usize].clone(),
+            missed: open.missed.clone(),
+            under_way: open.under_way.clone(),
+        };
+        if let Some(found) = self.streams.lock().open.get(gateway).map(queue) {
             return Some(found);
         }
         let mut looked = self.looked.subscribe();
@@ -163,10 +219,10 @@ impl LinkSet {
         self.nudge.notify_one();
         // In time or not: what is there then is what there is.
         let _ = timeout(FULL_PATIENCE, looked.wait_for(|look| *look > begun)).await;
-        let open = self.open.lock();
-        let found = open.get(gateway).map(queue);
+        let mut streams = self.streams.lock();
+        let found = streams.open.get(gateway).map(queue);
         if found.is_none() {
-            self.passed.lock().names.insert(gateway.clone());
+            streams.passed.names.insert(gateway.clone());
         }
         found
     }
@@ -174,12 +230,20 @@ impl LinkSet {
     /// Puts one call in the gateway's queue of a lane. A gateway without a stream is dead: its clients catch up elsewhere.
     pub(super) async fn deliver(&self, gateway: &NodeId, lane: Lane, deliveries: Vec<Delivery>) -> Ticket {
         let mut ticket = Ticket::default();
-        let Some((queue, missed)) = self.queue(gateway, lane).await else { return ticket };
+        let Some(Queue { calls, missed, under_way }) = self.queue(gateway, lane).await else { return ticket };
         WorkerStats::add(&self.stats.deliveries, 1);
         let (done, wait) = oneshot::channel();
-        match timeout(FULL_PATIENCE, queue.send(Call { deliveries, done })).await {
+        let call = Call { deliveries, receipt: Receipt { done, under_way } };
+        // One that will have to resume anyway is not waited for again.
+        let patience = if missed.is_behind() { Duration::ZERO } else { FULL_PATIENCE };
+        match timeout(patience, calls.send(call)).await {
             Ok(Ok(())) => ticket.add(wait),
+            // Cut meanwhile, with this under way.
             Ok(Err(_)) => {}
+            Err(_) if patience.is_zero() => {
+                WorkerStats::add(&self.stats.missed, 1);
+                missed.set();
+            }
             Err(_) => {
                 tracing::warn!(%gateway, "the gateway is too far behind: its clients will be told to resume");
                 WorkerStats::add(&self.stats.missed, 1);
@@ -198,24 +262,30 @@ impl LinkSet {
     ) {
         let tasks = TaskTracker::new();
         let mut first_look = None;
+        let (mut answered, mut outage_over) = (Instant::now(), None::<Instant>);
         loop {
-            let look = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-            let (asked, was_blind) = (Instant::now(), self.is_blind.swap(false, Ordering::AcqRel));
+            let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+            let asked = Instant::now();
             match self.registry.gateways().await {
                 Ok(gateways) => {
                     let looking = first_look.get_or_insert_with(Instant::now).elapsed();
                     let seen_all = looking.max(Duration::from_millis(gateways.memory_ms)) >= FORGOTTEN_GRACE;
-                    self.reconcile(gateways, asked, was_blind, &upcalls, &owned, &tasks, &stop);
+                    if answered.elapsed() >= OUTAGE {
+                        outage_over = Some(Instant::now());
+                    }
+                    answered = Instant::now();
+                    let is_after_outage = outage_over.is_some_and(|over| over.elapsed() < FORGOTTEN_GRACE);
+                    let look = Look { number, asked, is_after_outage };
+                    self.reconcile(gateways, &look, &upcalls, &owned, &tasks, &stop);
                     if seen_all {
                         self.is_known.send_if_modified(|known| !std::mem::replace(known, true));
                     }
-                    self.looked.send_replace(look);
+                    self.looked.send_replace(number);
                 }
                 // The streams that are open stay open: a registry that is down tells nothing about gateways.
                 Err(error) => {
                     tracing::warn!(%error, "cannot look up the gateways");
-                    self.is_blind.fetch_or(was_blind, Ordering::AcqRel);
-                    self.open.lock().values_mut().for_each(|link| link.forgotten = None);
+                    self.streams.lock().open.values_mut().for_each(|link| link.forgotten = None);
                 }
             }
             tokio::select! {
@@ -225,7 +295,7 @@ impl LinkSet {
                 () = tokio::time::sleep(LOOK_UP) => {}
             }
         }
-        self.open.lock().clear();
+        self.streams.lock().open.clear();
         tasks.close();
         tasks.wait().await;
     }
@@ -234,23 +304,27 @@ impl LinkSet {
     fn reconcile(
         &self,
         gateways: Gateways,
-        asked: Instant,
-        was_blind: bool,
+        look: &Look,
         upcalls: &Upcalls,
         owned: &tokio::sync::watch::Receiver<Vec<protocol::link::OwnedPartition>>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) {
-        let mut open = self.open.lock();
-        let mut passed = self.passed.lock();
+        let mut streams = self.streams.lock();
+        let Streams { open, passed } = &mut *streams;
         open.retain(|gateway, link| {
-            let stays = link.stays(gateway, &gateways, asked);
+            let stays = link.stays(gateway, &gateways, look);
             if !stays {
-                link.stop.cancel();
-                // One whose lease ended has told its clients itself.
-                if link.forgotten.is_some() && !gateways.ended.contains(gateway) {
+                if Arc::strong_count(&link.under_way) > 1 {
+                    passed.names.insert(gateway.clone());
+                }
+                // What comes now goes past it. It may live all the same and not reach the registry: it hears of it now,
+                // or when it gets a stream. (One that another life replaced may be that life at the other end.)
+                if link.forgotten.is_some() {
+                    link.missed.set();
                     passed.lives.insert(gateway.clone(), link.incarnation);
                 }
+                link.stop.cancel();
             }
             stays
         });
@@ -261,7 +335,7 @@ impl LinkSet {
             let (direct, direct_calls) = mpsc::channel(QUEUE_CALLS);
             let (group, group_calls) = mpsc::channel(QUEUE_CALLS);
             let missed = Arc::new(link::Missed::default());
-            if passed.take(&lease.gateway, lease.incarnation) || was_blind {
+            if passed.take(&lease.gateway, lease.incarnation) {
                 tracing::warn!(gateway = %lease.gateway, "deliveries went past the gateway: its clients will be told to resume");
                 missed.set();
             }
@@ -278,8 +352,10 @@ impl LinkSet {
                 stop: stop.clone(),
             };
             tasks.spawn(link.run());
-            let queues = [direct, group];
-            open.insert(lease.gateway, Open { incarnation: lease.incarnation, queues, missed, forgotten: None, stop });
+            let (queues, under_way) = ([direct, group], Arc::default());
+            let link = Open { incarnation: lease.incarnation, queues, missed, under_way, forgotten: None, stop };
+            open.insert(lease.gateway, link);
         }
+        passed.seen(look, Duration::from_millis(gateways.memory_ms));
     }
 }

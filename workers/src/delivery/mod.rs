@@ -5,6 +5,8 @@ mod link;
 mod links;
 mod members;
 #[cfg(test)]
+mod reach_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use deliverer::Deliverer;

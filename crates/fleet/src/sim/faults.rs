@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use rand::{Rng as _, rngs::SmallRng};
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{
-    script::Player,
+    outages::Outages,
+    stage::Player,
     weather::{Power, Weather},
     world::World,
 };
 
-const GATEWAYS: [&str; 2] = ["gw-1", "gw-2"];
-const WORKERS: [&str; 2] = ["worker-1", "worker-2"];
+pub(super) const GATEWAYS: [&str; 2] = ["gw-1", "gw-2"];
+pub(super) const WORKERS: [&str; 2] = ["worker-1", "worker-2"];
 /// A consumer that is not heard of for so long loses its partitions.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is to happen later.
-enum Later {
+pub(super) enum Later {
     Start(&'static str),
     Expel(&'static str),
     Wake(Weather),
@@ -26,13 +27,15 @@ enum Later {
     StartControl,
     Sync,
     Store,
+    Flush,
 }
 
 /// The plan as it unfolds.
 pub(super) struct Faults {
     rng: SmallRng,
     players: Vec<Arc<Player>>,
-    later: Vec<(Instant, Later)>,
+    pub(super) outages: Outages,
+    pub(super) later: Vec<(Instant, Later)>,
     next_at: Instant,
     began: Instant,
     /// What went wrong, for people.
@@ -40,12 +43,14 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn new(rng: SmallRng, players: Vec<Arc<Player>>) -> Self {
+    pub(super) fn new(seed: u64, rng: SmallRng, players: Vec<Arc<Player>>) -> Self {
         let began = Instant::now();
-        Self { rng, players, later: Vec::new(), next_at: began + Duration::from_secs(2), began, said: Vec::new() }
+        let outages = Outages::new(SmallRng::seed_from_u64(!seed));
+        let next_at = began + Duration::from_secs(2);
+        Self { rng, players, outages, later: Vec::new(), next_at, began, said: Vec::new() }
     }
 
-    fn say(&mut self, what: String) {
+    pub(super) fn say(&mut self, what: String) {
         self.said.push(format!("{} ms: {what}", self.began.elapsed().as_millis()));
     }
 
@@ -56,12 +61,16 @@ impl Faults {
 
     /// Waits for the next thing to happen, and does it. Safe to drop while it waits.
     pub(super) async fn next(&mut self, world: &mut World) {
-        let due = self.later.iter().map(|(at, _)| *at).min().unwrap_or(self.next_at).min(self.next_at);
+        let next_at = self.next_at.min(self.outages.next_at);
+        let due = self.later.iter().map(|(at, _)| *at).min().unwrap_or(next_at).min(next_at);
         tokio::time::sleep_until(due).await;
         if let Some(position) = self.later.iter().position(|(at, _)| *at <= due) {
             let (_, later) = self.later.swap_remove(position);
             self.follow_up(later, world).await;
             return;
+        }
+        if self.outages.next_at <= due {
+            return self.begin_outage(world);
         }
         self.next_at = Instant::now() + Duration::from_millis(self.rng.random_range(200..3_000));
         self.begin(world).await;
@@ -114,13 +123,18 @@ impl Faults {
             return;
         }
         let silently = self.rng.random_bool(0.3);
+        // Not before the session of a worker ran out: a name is one member.
+        let start_in = Duration::from_millis(self.rng.random_range(3_500..10_000));
+        self.crash_for(world, name, silently, start_in);
+    }
+
+    pub(super) fn crash_for(&mut self, world: &mut World, name: &'static str, silently: bool, start_in: Duration) {
         self.say(format!("crash {name}{}", if silently { " silently" } else { "" }));
         world.crash(name, silently);
         if name.starts_with("worker") {
             self.later.push((Instant::now() + SESSION_TIMEOUT, Later::Expel(name)));
         }
-        // Not before the session of a worker ran out: a name is one member.
-        self.in_ms(3_500, 10_000, Later::Start(name));
+        self.later.push((Instant::now() + start_in, Later::Start(name)));
     }
 
     /// Longer than its session: it wakes as a zombie.
@@ -174,6 +188,7 @@ impl Faults {
             Later::StartControl => world.start_control().await,
             Later::Sync => world.log.set_sync_ms_max(5),
             Later::Store => world.messages.set_row_ms(1),
+            Later::Flush => world.registry.flush(),
         }
     }
 
@@ -186,6 +201,7 @@ impl Faults {
             tokio::time::sleep_until(at).await;
             self.follow_up(later, world).await;
         }
+        tokio::time::sleep_until(self.outages.over_at).await;
         // Nodes report to the control plane again before it is asked to put them back.
         sleep(Duration::from_secs(15)).await;
         for gateway in GATEWAYS {

@@ -3,13 +3,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use backends::port::{Conversation, Directory as _};
-use client::{
-    Client, ClientConfig, ClientHandle,
-    checker::{ClientId, Fact, Verdict},
-};
-use domain::{ConversationId, Planted, UserId};
-use protocol::frames::Kind;
+use backends::port::Conversation;
+use client::checker::{Fact, Verdict};
+use domain::Planted;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{
     task::JoinSet,
@@ -20,10 +16,9 @@ use uuid::Uuid;
 use super::{
     faults::Faults,
     judge,
-    weather::Weather,
-    wire::SimConnect,
-    witness::{Eyes, Witness},
-    world::{JWT_SECRET, World},
+    stage::{Player, Stage, runtime},
+    witness::Witness,
+    world::World,
 };
 
 /// After the weather cleared, everybody must have seen everything by then: the longest client backoff (31 s), the
@@ -93,49 +88,18 @@ impl fmt::Display for Outcome {
 /// # Panics
 /// When the runtime cannot be built.
 pub fn run(plan: &Plan) -> Outcome {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_time().start_paused(true);
-    // Set in .cargo/config.toml. Without it runs are as good a test, but do not replay.
-    #[cfg(tokio_unstable)]
-    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&plan.seed.to_be_bytes()));
-    let runtime = builder.build();
-    #[allow(clippy::expect_used)] // A single-threaded runtime without IO needs nothing that could be missing.
-    runtime.expect("a runtime").block_on(play(plan))
-}
-
-/// A client of the script.
-pub(super) struct Player {
-    pub(super) name: String,
-    pub(super) handle: ClientHandle,
-    pub(super) client: ClientId,
-    pub(super) conversations: Vec<String>,
+    runtime(plan.seed).block_on(play(plan))
 }
 
 async fn play(plan: &Plan) -> Outcome {
     let began = Instant::now();
     let mut rng = SmallRng::seed_from_u64(plan.seed);
-    let mut world = World::new(plan.seed, plan.planted);
-    let witness = Witness::new(world.clock);
-    world.start_control().await;
-    for name in ["worker-1", "worker-2"] {
-        world.start_worker(name);
-    }
-    for name in ["gw-1", "gw-2"] {
-        world.start_gateway(name);
-    }
-    let conversations = conversations(plan.clients);
-    for conversation in &conversations {
-        // In memory: it always answers.
-        let _ = world.directory.create(conversation).await;
-    }
-    let players: Vec<Arc<Player>> =
-        (0..plan.clients).map(|n| Arc::new(player(plan, n, &world, &witness, &conversations))).collect();
-
+    let Stage { mut world, witness, players, conversations } = Stage::set(plan).await;
     let mut talk = JoinSet::new();
     for player in &players {
         talk.spawn(script(player.clone(), witness.clone(), SmallRng::seed_from_u64(rng.random()), plan.sends));
     }
-    let mut faults = Faults::new(rng, players.clone());
+    let mut faults = Faults::new(plan.seed, rng, players.clone());
     while !talk.is_empty() {
         tokio::select! {
             biased;
@@ -163,54 +127,6 @@ async fn play(plan: &Plan) -> Outcome {
         trace: witness.trace(),
         simulated_ms: began.elapsed().as_millis() as u64,
     }
-}
-
-fn user(n: usize) -> String {
-    format!("u{n}")
-}
-
-/// One group of all, one of half, one of five, and pairs of neighbours.
-fn conversations(clients: usize) -> Vec<Conversation> {
-    let make = |id: String, kind, members: Vec<usize>| {
-        let mut members: Vec<UserId> = members.into_iter().filter_map(|n| UserId::parse(&user(n)).ok()).collect();
-        members.sort();
-        ConversationId::parse(&id).ok().map(|id| Conversation { id, kind, members })
-    };
-    let groups = [clients, clients / 2, 5.min(clients)].into_iter();
-    let groups = groups.map(|size| make(format!("group-of-{size}"), Kind::Group, (0..size).collect()));
-    let pairs = (0..clients - 1).step_by(2).map(|n| make(format!("pair-{n}"), Kind::Direct, vec![n, n + 1]));
-    groups.chain(pairs).flatten().collect()
-}
-
-fn player(plan: &Plan, n: usize, world: &World, witness: &Witness, conversations: &[Conversation]) -> Player {
-    let name = user(n);
-    let eyes: Arc<Eyes> = witness.client(&name);
-    let client = eyes.client;
-    let mine: Vec<String> = conversations
-        .iter()
-        .filter(|conversation| conversation.members.iter().any(|member| member.as_str() == name))
-        .map(|conversation| conversation.id.to_string())
-        .collect();
-    for id in &mine {
-        let conversation = witness.with(|checker| checker.names().conversation(id));
-        witness.fact(Fact::Member { client, conversation, from: 1 });
-    }
-    let seed = plan.seed.wrapping_mul(31).wrapping_add(n as u64);
-    world.net.up(&name, &Weather::new(seed), None);
-    let mut config = ClientConfig::new(name.clone(), "sim", Arc::new(token));
-    config.seed = seed;
-    config.resume = mine.iter().map(|id| (id.clone(), 0)).collect();
-    config.discover = false;
-    let connect = SimConnect { net: world.net.clone(), name: name.clone() };
-    let handle = Client::observed(config, Arc::new(connect), eyes);
-    Player { name, handle, client, conversations: mine }
-}
-
-fn token(user: &str) -> String {
-    let claims = serde_json::json!({"sub": user, "exp": 4_000_000_000_u64});
-    let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET);
-    // HS256 with a secret at hand cannot fail.
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap_or_default()
 }
 
 /// What one client does: sends, retries of its own, conflicts, comings and goings.
@@ -254,18 +170,7 @@ async fn settle(world: &World, witness: &Witness, players: &[Arc<Player>], all: 
         let heads: BTreeMap<String, u64> = judge::heads(world);
         let stored = world.messages.all().len() as u64;
         let expected: u64 = heads.values().sum();
-        let behind: Vec<String> = players
-            .iter()
-            .flat_map(|player| player.conversations.iter().map(move |id| (player, id)))
-            .filter_map(|(player, id)| {
-                let head = heads.get(id).copied().unwrap_or(0);
-                let seen = witness.with(|checker| {
-                    let no = checker.names().conversation(id);
-                    checker.seen(player.client, no)
-                });
-                (seen < head).then(|| format!("{} saw {id} up to {seen} of {head}", player.name))
-            })
-            .collect();
+        let behind = behind(&heads, witness, players);
         if behind.is_empty() && witness.unanswered() == 0 && stored >= expected {
             return Vec::new();
         }
@@ -277,4 +182,18 @@ async fn settle(world: &World, witness: &Witness, players: &[Arc<Player>], all: 
         }
         sleep(LOOK).await;
     }
+}
+
+/// What somebody has not seen.
+pub(super) fn behind(heads: &BTreeMap<String, u64>, witness: &Witness, players: &[Arc<Player>]) -> Vec<String> {
+    let all = players.iter().flat_map(|player| player.conversations.iter().map(move |id| (player, id)));
+    all.filter_map(|(player, id)| {
+        let head = heads.get(id).copied().unwrap_or(0);
+        let seen = witness.with(|checker| {
+            let no = checker.names().conversation(id);
+            checker.seen(player.client, no)
+        });
+        (seen < head).then(|| format!("{} saw {id} up to {seen} of {head}", player.name))
+    })
+    .collect()
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{
     sync::watch,
-    time::{Duration, sleep},
+    time::{Duration, Instant, sleep},
 };
 
 /// The state of a node's machine.
@@ -31,6 +31,8 @@ struct Inner {
     failing: Mutex<f64>,
     /// Longest delay of a call or a chunk.
     delay_ms_max: Mutex<u64>,
+    /// A store that cannot be reached from here until then, whoever else reaches it.
+    cut_off: Mutex<Option<(&'static str, Instant)>>,
 }
 
 impl Weather {
@@ -40,6 +42,7 @@ impl Weather {
             rng: Mutex::new(SmallRng::seed_from_u64(seed)),
             failing: Mutex::new(0.0),
             delay_ms_max: Mutex::new(3),
+            cut_off: Mutex::new(None),
         }))
     }
 
@@ -54,6 +57,22 @@ impl Weather {
     pub(super) fn storm(&self, failing: f64, delay_ms_max: u64) {
         *self.0.failing.lock() = failing;
         *self.0.delay_ms_max.lock() = delay_ms_max;
+    }
+
+    /// No call of this store succeeds until then, or later when that was said before.
+    pub(super) fn cut_off(&self, store: &'static str, until: Instant) {
+        let mut cut_off = self.0.cut_off.lock();
+        let until = cut_off.map_or(until, |(_, before)| before.max(until));
+        *cut_off = Some((store, until));
+    }
+
+    fn reaches(&self, store: &'static str) -> StoreResult<()> {
+        match *self.0.cut_off.lock() {
+            Some((lost, until)) if lost == store && Instant::now() < until => {
+                Err(StoreError::unavailable(store, "no route to host"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn chance(&self, share: f64) -> bool {
@@ -89,6 +108,7 @@ impl Weather {
     pub(super) async fn call(&self, store: &'static str) -> StoreResult<()> {
         self.power().await;
         self.delay().await;
+        self.reaches(store)?;
         let failing = *self.0.failing.lock();
         if failing > 0.0 && self.chance(failing) {
             return Err(StoreError::unavailable(store, "bad weather"));
@@ -99,6 +119,7 @@ impl Weather {
     /// After a call: the answer may be lost though the thing was done.
     pub(super) async fn answer<T>(&self, store: &'static str, value: T) -> StoreResult<T> {
         self.delay().await;
+        self.reaches(store)?;
         let failing = *self.0.failing.lock();
         if failing > 0.0 && self.chance(failing / 2.0) {
             return Err(StoreError::unavailable(store, "the answer was lost"));

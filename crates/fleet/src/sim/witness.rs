@@ -23,6 +23,7 @@ struct Book {
     /// Sends without an answer: key to conversation.
     open: BTreeMap<(ClientId, Uuid), String>,
     fatal: Vec<String>,
+    connects: usize,
     clock: Clock,
 }
 
@@ -33,7 +34,8 @@ pub(super) struct Witness(Arc<Mutex<Book>>);
 impl Witness {
     pub(super) fn new(clock: Clock) -> Self {
         let (checker, trace) = (Checker::default(), FxHasher::default());
-        Self(Arc::new(Mutex::new(Book { checker, trace, open: BTreeMap::new(), fatal: Vec::new(), clock })))
+        let (open, fatal) = (BTreeMap::new(), Vec::new());
+        Self(Arc::new(Mutex::new(Book { checker, trace, open, fatal, connects: 0, clock })))
     }
 
     /// The eyes of one client.
@@ -70,6 +72,11 @@ impl Witness {
         self.0.lock().fatal.clone()
     }
 
+    /// How often clients connected.
+    pub(super) fn connects(&self) -> usize {
+        self.0.lock().connects
+    }
+
     pub(super) fn trace(&self) -> u64 {
         self.0.lock().trace.finish()
     }
@@ -93,6 +100,7 @@ impl Observer for Eyes {
         let conversation = |id: &str| self.book.with(|checker| checker.names().conversation(id));
         match event {
             Event::Connected { session_version, .. } => {
+                self.book.0.lock().connects += 1;
                 self.book.fact(Fact::Connected { client, session_version: *session_version });
             }
             Event::Shown(message) => {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use backends::{
     Clock,
     edge::{Behind, Dependencies},
-    embedded::{GroupLog, MemoryPresence, MemoryRecent, MemoryRegistry},
+    embedded::{GroupLog, MemoryPresence, MemoryRecent},
     node::{Node, run_node},
     port::{Directory, Log, Messages, Presence, Recent, Registry},
     stream::Switchboard,
@@ -25,6 +25,8 @@ use super::{
     directory::SimDirectory,
     log::SimLog,
     messages::SimMessages,
+    outages::REGISTRY,
+    registry::SimRegistry,
     stores::Windy,
     weather::{Power, Weather},
     wire::{Net, SimDial},
@@ -52,7 +54,7 @@ pub(super) struct World {
     pub(super) log: Arc<SimLog>,
     pub(super) messages: Arc<SimMessages>,
     pub(super) recent: Arc<MemoryRecent>,
-    pub(super) registry: Arc<MemoryRegistry>,
+    pub(super) registry: Arc<SimRegistry>,
     pub(super) directory: Arc<SimDirectory>,
     presence: Arc<MemoryPresence>,
     groups: Arc<GroupLog<SimLog>>,
@@ -80,7 +82,7 @@ impl World {
             log,
             messages: Arc::new(SimMessages::new(seed)),
             recent: Arc::new(MemoryRecent::new(clock)),
-            registry: Arc::new(MemoryRegistry::default()),
+            registry: Arc::new(SimRegistry::default()),
             directory: Arc::new(SimDirectory::default()),
             presence: Arc::new(MemoryPresence::new(clock)),
             links: Switchboard::default(),
@@ -98,6 +100,15 @@ impl World {
     /// The weather of a running node.
     pub(super) fn weather(&self, name: &str) -> Option<Weather> {
         self.running.get(name).map(|running| running.weather.clone())
+    }
+
+    /// Clients that said hello to a gateway that runs.
+    pub(super) fn connections(&self) -> usize {
+        let of = |running: &Running| match &running.what {
+            What::Gateway(gateway) => gateway.connections(),
+            What::Worker(_) => 0,
+        };
+        self.running.values().map(of).sum()
     }
 
     pub(super) fn is_running(&self, name: &str) -> bool {
@@ -172,7 +183,7 @@ impl World {
     }
 
     fn registry_port(&self, weather: &Weather) -> Arc<dyn Registry> {
-        Behind::new(self.registry.clone() as Arc<dyn Registry>, Windy::new(weather, "registry"))
+        Behind::new(self.registry.clone() as Arc<dyn Registry>, Windy::new(weather, REGISTRY))
     }
 
     fn directory_port(&self, weather: &Weather) -> Arc<dyn Directory> {
