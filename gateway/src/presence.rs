@@ -253,10 +253,13 @@ mod tests {
     use domain::DeviceId;
 
     use super::*;
-    use crate::{auth::Identity, socket::Io};
+    use crate::{
+        auth::{Identity, Role},
+        socket::Io,
+    };
 
     fn conn(user: &str) -> Arc<Conn> {
-        let identity = Identity { user: UserId::parse(user).unwrap(), expires_ms: u64::MAX };
+        let identity = Identity { user: UserId::parse(user).unwrap(), role: Role::User, expires_ms: u64::MAX };
         let io = Io::new(Box::new(tokio::io::duplex(64).0), Vec::new(), 64);
         Arc::new(Conn::new(identity, DeviceId::parse("d").unwrap(), 1, 0, io))
     }

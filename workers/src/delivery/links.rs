@@ -92,8 +92,7 @@ struct Passed {
     /// Whatever their life: they had no stream when something was for them, or it was cut with something under way. That
     /// may have been for clients of the next life: a route names a gateway, and a look is older than a route.
     names: BTreeSet<NodeId>,
-    /// Lives whose stream was cut since their lease ended or they were forgotten for long. They were told on that stream,
-    /// if they heard it.
+    /// Lives whose stream was cut since they were forgotten for long. They were told on that stream, if they heard it.
     lives: BTreeMap<NodeId, u64>,
     /// Whoever has no stream: something was delivered without the registry.
     anybody: Option<Blind>,
@@ -318,11 +317,15 @@ impl LinkSet {
                 if Arc::strong_count(&link.under_way) > 1 {
                     passed.names.insert(gateway.clone());
                 }
-                // What comes now goes past it. It may live all the same and not reach the registry: it hears of it now,
-                // or when it gets a stream. (One that another life replaced may be that life at the other end.)
+                // What comes now goes past it. It may live all the same and not reach the registry: it hears of it now.
+                // (One that another life replaced may be that life at the other end.)
                 if link.forgotten.is_some() {
                     link.missed.set();
-                    passed.lives.insert(gateway.clone(), link.incarnation);
+                    // Or when it gets a stream. One whose lease ended closes its clients itself when it hears of that,
+                    // or has them resume with their next heartbeat: those who came since are not to be closed again.
+                    if !gateways.ended.contains(gateway) {
+                        passed.lives.insert(gateway.clone(), link.incarnation);
+                    }
                 }
                 link.stop.cancel();
             }
