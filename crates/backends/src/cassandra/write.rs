@@ -1,10 +1,14 @@
-//! Writes: rows and their keys side by side, then heads.
+//! Writes: rows, then their keys with the heads.
 
 use domain::{ConversationId, body_hash};
 use futures_util::{TryStreamExt as _, stream};
 use rustc_hash::FxHashMap;
 use scylla::{
-    serialize::row::SerializeRow,
+    serialize::{
+        SerializationError,
+        row::{RowSerializationContext, SerializeRow},
+        writers::RowWriter,
+    },
     statement::{
         batch::{Batch, BatchStatement, BatchType},
         prepared::PreparedStatement,
@@ -33,11 +37,38 @@ struct Puts {
     head: PreparedStatement,
 }
 
-/// One request.
+/// One request. Its rows are of one partition.
 enum Put<'a> {
     Messages(&'a [&'a StoredMessage]),
-    Keys(&'a [&'a StoredMessage]),
-    Head(&'a ConversationId, Head),
+    /// With the head of their conversation, if it is one of them: keys and heads have the same partition key, so a
+    /// replica takes all of it as one write.
+    Keys(&'a [&'a StoredMessage], Option<Head>),
+}
+
+/// What a row of a request binds.
+enum Values<Key, Head> {
+    Key(Key),
+    Head(Head),
+}
+
+impl<Key: SerializeRow, Head: SerializeRow> SerializeRow for Values<Key, Head> {
+    fn serialize(
+        &self,
+        context: &RowSerializationContext<'_>,
+        writer: &mut RowWriter<'_>,
+    ) -> Result<(), SerializationError> {
+        match self {
+            Self::Key(key) => key.serialize(context, writer),
+            Self::Head(head) => head.serialize(context, writer),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Key(key) => key.is_empty(),
+            Self::Head(head) => head.is_empty(),
+        }
+    }
 }
 
 pub(super) async fn write(linked: &Linked, rows: &[StoredMessage], consistency: WriteConsistency) -> StoreResult<()> {
@@ -51,11 +82,14 @@ pub(super) async fn write(linked: &Linked, rows: &[StoredMessage], consistency: 
         key: at_consistency(&linked.statements.put_key),
         head: at_consistency(&linked.statements.put_head),
     };
-    let groups = groups(rows);
-    let both = groups.iter().flat_map(|group| [Put::Messages(group), Put::Keys(group)]);
-    puts.all(linked, both).await?;
+    let (groups, heads) = (groups(rows), heads(rows));
+    puts.all(linked, groups.iter().map(|group| Put::Messages(group))).await?;
     // Once the rows are there: a head never tells of a number that is in no row.
-    puts.all(linked, heads(rows).into_iter().map(|(conversation, head)| Put::Head(conversation, head))).await
+    let head_in = |group: &[&StoredMessage]| {
+        let head = *heads.get(&group.first()?.conversation)?;
+        group.iter().any(|row| row.sequence_number == head.sequence_number).then_some(head)
+    };
+    puts.all(linked, groups.iter().map(|group| Put::Keys(group, head_in(group)))).await
 }
 
 /// Rows that go into one request each: of one partition, and not too many.
@@ -121,6 +155,12 @@ fn key(row: &StoredMessage) -> impl SerializeRow {
     )
 }
 
+/// The number is the timestamp, too: the highest wins, whenever it was written.
+fn head(conversation: &ConversationId, head: Head) -> impl SerializeRow {
+    let number = int(head.sequence_number);
+    (conversation.as_str(), number, int(head.intake_offset), number)
+}
+
 impl Puts {
     async fn all<'a>(&self, linked: &Linked, puts: impl Iterator<Item = Put<'a>>) -> StoreResult<()> {
         stream::iter(puts.map(Ok)).try_for_each_concurrent(IN_FLIGHT, |put| self.one(linked, put)).await
@@ -130,19 +170,16 @@ impl Puts {
         match put {
             Put::Messages([row]) => execute(linked, &self.message, message(row)).await,
             Put::Messages(rows) => {
-                let values: Vec<_> = rows.iter().map(|row| message(row)).collect();
-                batch(linked, &self.message, values).await
+                let values = rows.iter().map(|row| message(row)).collect();
+                batch(linked, vec![&self.message; rows.len()], values).await
             }
-            Put::Keys([row]) => execute(linked, &self.key, key(row)).await,
-            Put::Keys(rows) => {
-                let values: Vec<_> = rows.iter().map(|row| key(row)).collect();
-                batch(linked, &self.key, values).await
-            }
-            Put::Head(conversation, head) => {
-                // The number is the timestamp, too: the highest wins, whenever it was written.
-                let number = int(head.sequence_number);
-                let values = (conversation.as_str(), number, int(head.intake_offset), number);
-                execute(linked, &self.head, values).await
+            Put::Keys([row], None) => execute(linked, &self.key, key(row)).await,
+            Put::Keys(rows, last) => {
+                let last = rows.first().and_then(|row| Some(head(&row.conversation, last?)));
+                let keys = rows.iter().map(|row| (&self.key, Values::Key(key(row))));
+                let head = last.map(|last| (&self.head, Values::Head(last)));
+                let (statements, values) = keys.chain(head).unzip();
+                batch(linked, statements, values).await
             }
         }
     }
@@ -152,15 +189,20 @@ async fn execute(linked: &Linked, statement: &PreparedStatement, values: impl Se
     attempts(|| linked.session.execute_unpaged(statement, &values)).await.map(drop)
 }
 
-/// Carries a statement out once for each row, all in one partition.
-async fn batch(linked: &Linked, statement: &PreparedStatement, rows: Vec<impl SerializeRow>) -> StoreResult<()> {
-    let statements = vec![BatchStatement::PreparedStatement(statement.clone()); rows.len()];
+/// Carries statements out together, all in one partition, at the consistency of the first.
+async fn batch(
+    linked: &Linked,
+    statements: Vec<&PreparedStatement>,
+    values: Vec<impl SerializeRow>,
+) -> StoreResult<()> {
+    let consistency = statements.first().and_then(|statement| statement.get_consistency());
+    let statements = statements.into_iter().cloned().map(BatchStatement::PreparedStatement).collect();
     let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
     batch.set_is_idempotent(true);
-    if let Some(consistency) = statement.get_consistency() {
+    if let Some(consistency) = consistency {
         batch.set_consistency(consistency);
     }
-    attempts(|| linked.session.batch(&batch, &rows)).await.map(drop)
+    attempts(|| linked.session.batch(&batch, &values)).await.map(drop)
 }
 
 /// Keeps a copy where only people look, then takes the row out of readers' way. In this order: a crash in between leaves
