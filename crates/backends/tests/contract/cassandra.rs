@@ -136,8 +136,9 @@ async fn health(store: &CassandraMessages) {
     for node in written {
         assert!(node.is_answering && node.datacenter.is_some() && node.pending_compactions.is_some());
         let (p50_us, p99_us) = (node.write_p50_us.unwrap(), node.write_p99_us.unwrap());
-        // A write through the network takes longer than 20 us, and less than all of this. 0 is below what a node tells.
-        assert!(p99_us == 0 || (20..began_at.elapsed().as_micros() as u64).contains(&p99_us), "{node:?}");
+        // Half of the writes through the network take longer than 20 us, and less than all of this; the slowest may be
+        // older than that, as when the node came up on a busy machine. 0 is below what a node tells.
+        assert!(p50_us == 0 || (20..began_at.elapsed().as_micros() as u64).contains(&p50_us), "{node:?}");
         assert!(p50_us <= p99_us, "{node:?}");
     }
 }
