@@ -80,7 +80,7 @@ pub(crate) struct Ran {
 /// Runs the program with a config directory of its own, and no terminal.
 pub(crate) async fn chatctl_in(config: &Path, args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(args).stdin(Stdio::null()).env("XDG_CONFIG_HOME", config);
+    command.args(args).stdin(Stdio::null()).env("XDG_CONFIG_HOME", config).env("XDG_DATA_HOME", config.join("share"));
     for name in ["CHATCTL_CONTEXT", "CHATCTL_ADMIN_TOKEN", "CHATCTL_SERVICE_TOKEN", "CHATCTL_JWT_SECRET"] {
         command.env_remove(name);
     }
