@@ -101,14 +101,14 @@ fn normal(text: &str) -> String {
             word.push(c);
             continue;
         }
+        // The colon of a sentence is no part of a name.
+        let (name, colon) = word.strip_suffix(':').map_or((word.as_str(), ""), |name| (name, ":"));
         if is_time(&word) {
             done.push_str("2026-01-01T00:00:00Z");
-        } else if is_operation(&word) {
-            done.push_str(&word[..5]);
-            done.push_str("xxxx");
-        } else if is_incident(&word) {
-            done.push_str(&word[..6]);
-            done.push_str("xxxx");
+        } else if is_operation(name) {
+            done.push_str(&format!("{}xxxx{colon}", &name[..5]));
+        } else if is_incident(name) {
+            done.push_str(&format!("{}xxxx{colon}", &name[..6]));
         } else if let Some(("127.0.0.1", _)) = word.split_once(':') {
             done.push_str("127.0.0.1:PORT");
         } else {

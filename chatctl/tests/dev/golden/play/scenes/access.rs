@@ -48,7 +48,7 @@ pub(super) const AUDIT: Scene = Scene {
     name: "audit",
     lines: &[
         Until("token create ben --role operator --reason golden"),
-        Say("gateway undrain gw-1"),
+        Say("incident ack nosuch"),
         Say("audit --limit 2"),
         Say("audit list --limit 3 -o wide"),
         Say("audit list --limit 3 -o json"),

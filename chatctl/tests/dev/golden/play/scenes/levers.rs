@@ -90,6 +90,7 @@ pub(super) const FAULT: Scene = Scene {
         Say("fault list -o json"),
         Say("fault clear {override}"),
         Say("fault clear"),
+        Say("fault clear"),
         Say("fault clear nosuch"),
         Say("fault inject kill --for 5s --reason golden --yes"),
         Say("fault inject kill --scope gw-2 --for 5s --reason golden --dry-run"),
