@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
-use protocol::admin::{Node, NodeStatus};
+use protocol::admin::{Node, NodeRole, NodeStatus};
 
 use crate::{
     complete,
@@ -32,7 +32,9 @@ impl Tabular for Node {
         Column("DESIRED", false),
         Column("ACKED", false),
         Column("LAG", false),
+        Column("FANOUT", false),
         Column("TROUBLE", false),
+        Column("ROLES", true),
         Column("ZONE", true),
         Column("INCARNATION", true),
         Column("PARTITIONS", true),
@@ -50,7 +52,9 @@ impl Tabular for Node {
             self.desired_version.into(),
             Cell::new(self.acked_version, acked),
             format!("{} / {} ms", self.lag_records, self.lag_ms).into(),
+            if fans_out(self) { self.fanout_queue.to_string() } else { String::new() }.into(),
             Cell::new(&self.trouble, trouble),
+            self.roles.join(",").into(),
             (&self.zone).into(),
             self.incarnation.into(),
             self.partitions.into(),
@@ -58,6 +62,11 @@ impl Tabular for Node {
             self.nack.as_ref().map_or(String::new(), |nack| format!("{}: {}", nack.version, nack.reason)).into(),
         ]
     }
+}
+
+/// True when it has a queue of group messages to fan out, or does not tell what it does.
+pub(crate) fn fans_out(node: &Node) -> bool {
+    node.role == NodeRole::Worker && (node.roles.is_empty() || node.roles.iter().any(|role| role == "fanout"))
 }
 
 pub(super) fn status(status: NodeStatus) -> Cell {

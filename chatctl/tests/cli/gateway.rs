@@ -16,9 +16,9 @@ gw-2     live    active  40           1000      -          -
     let yaml = fleet.ok(&["gateway", "show", "gw-2", "-o", "yaml"]).await;
     assert!(yaml.starts_with("id: gw-2\nstatus: live\nphase: active\nconnections: 40\n"), "{yaml}");
     let nodes = "\
-NODE  ROLE     STATUS  DESIRED  ACKED  LAG       TROUBLE
-gw-1  gateway  live    0        0      0 / 0 ms  -
-gw-2  gateway  live    0        0      0 / 0 ms  -
+NODE  ROLE     STATUS  DESIRED  ACKED  LAG       FANOUT  TROUBLE
+gw-1  gateway  live    0        0      0 / 0 ms  -       -
+gw-2  gateway  live    0        0      0 / 0 ms  -       -
 ";
     assert_eq!(fleet.ok(&["node", "list"]).await, nodes);
 }

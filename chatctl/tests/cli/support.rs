@@ -40,6 +40,7 @@ impl Node for FakeGateway {
             capacity: 1_000,
             zone: "here".into(),
             desired_version: 0,
+            roles: Vec::new(),
         }
     }
 

@@ -119,6 +119,7 @@ impl NodeView {
         Node {
             id: self.record.id.clone(),
             role: self.record.role,
+            roles: self.record.roles.clone(),
             status: self.status(),
             incarnation: self.record.incarnation,
             software: self.record.software.clone(),
@@ -131,6 +132,7 @@ impl NodeView {
             partitions: self.report.partitions,
             lag_records: self.report.lag_records,
             lag_ms: self.report.lag_ms,
+            fanout_queue: self.report.figures.as_ref().map_or(0, |figures| figures.fanout_queue),
             trouble: self.report.trouble.clone(),
         }
     }
@@ -321,6 +323,7 @@ fn record_of(register: &Register) -> Result<NodeRecord, String> {
     Ok(NodeRecord {
         id: register.node.clone(),
         role,
+        roles: register.roles.clone(),
         incarnation: register.incarnation,
         client_url: register.client_url.clone(),
         http_url: register.http_url.clone(),
