@@ -147,6 +147,11 @@ impl Api {
         self.get(&format!("/v1/nodes/{}", segment(id))).await
     }
 
+    /// Forgets a node that is gone for good.
+    pub async fn node_forget(&self, id: &str, reason: &str) -> Result<Node, CommandError> {
+        self.read(self.request(Method::DELETE, &format!("/v1/nodes/{}", segment(id))).json(&why(reason))).await
+    }
+
     /// All nodes.
     pub async fn nodes(&self) -> Result<Vec<Node>, CommandError> {
         Ok(self.get::<Page<Node>>("/v1/nodes").await?.items)

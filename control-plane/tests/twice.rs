@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use chat_control_plane::AppError;
-use protocol::admin::{NodeRole, RolloutRequest};
+use protocol::admin::{NodeRole, NodeStatus, RolloutRequest};
 use support::{Rig, operator};
 use tokio::time::sleep;
 
@@ -61,5 +61,24 @@ async fn what_nobody_holds_is_let_go_and_what_is_not_there_is_not() {
     assert_eq!(revert("breaker presence", "fleet").await, Ok(Vec::new()));
     assert!(matches!(revert("breaker planet", "fleet").await, Err(AppError::Invalid { .. })));
     assert!(matches!(revert("breaker presence", "gw-9").await, Err(AppError::NotFound { .. })));
+    rig.plane.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_forgotten_when_it_is_gone() {
+    let rig = Rig::start().await;
+    let (one, _two) = (rig.gateway("gw-1", 1, 0), rig.gateway("gw-2", 1, 0));
+    rig.gateway_where("gw-1", |_| true).await;
+    rig.gateway_where("gw-2", |_| true).await;
+    let app = rig.plane.app();
+    let heard = app.node_forget(&operator(), "gw-1", "gone").await.unwrap_err();
+    assert!(matches!(heard, AppError::Conflict { .. }), "{heard:?}");
+    one.kill().await;
+    rig.gateway_where("gw-1", |gateway| gateway.status == NodeStatus::Lost).await;
+    assert_eq!(app.node_forget(&operator(), "gw-1", "gone").await.unwrap().id, "gw-1");
+    let names: Vec<_> = rig.plane.nodes().into_iter().map(|node| node.id).collect();
+    assert_eq!(names, ["gw-2"]);
+    assert_eq!(rig.store.nodes().await.unwrap().len(), 1, "the store knows it no more");
+    assert!(matches!(app.node_forget(&operator(), "gw-1", "").await, Err(AppError::NotFound { .. })));
     rig.plane.shutdown().await;
 }

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
 use protocol::admin::{Node, NodeRole, NodeStatus};
 
+use super::no_dry_run;
 use crate::{
     complete,
     error::CommandError,
@@ -11,13 +12,19 @@ use crate::{
     session::Session,
 };
 
-/// Look at all nodes
+/// Look at all nodes, forget those that are gone
 #[derive(Debug, Subcommand)]
 pub enum Args {
     /// List gateways and workers
     List,
     /// Show one node
     Show {
+        /// The node
+        #[arg(add = ArgValueCompleter::new(complete::scopes))]
+        node: String,
+    },
+    /// Forget a node that is gone for good, and what was ordered of it; one that is heard is refused
+    Forget {
         /// The node
         #[arg(add = ArgValueCompleter::new(complete::scopes))]
         node: String,
@@ -81,6 +88,13 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
     let api = session.api()?;
     match args {
         Args::Show { node } => session.ui.repeat(async || session.ui.one(&api.node(&node).await?)).await,
+        Args::Forget { node } => {
+            no_dry_run(session, "node forget")?;
+            session.confirm(&format!("forget node {node}, and what was ordered of it"))?;
+            let forgotten = api.node_forget(&node, &session.global.reason).await?;
+            session.ui.note(&format!("node {node} is forgotten"));
+            session.ui.answer(&forgotten)
+        }
         Args::List => session.ui.repeat(async || session.ui.list(&api.nodes().await?)).await,
     }
 }

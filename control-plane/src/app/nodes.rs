@@ -115,7 +115,7 @@ impl NodeView {
         if self.lost { NodeStatus::Lost } else { NodeStatus::Live }
     }
 
-    fn to_node(&self) -> Node {
+    pub(super) fn to_node(&self) -> Node {
         Node {
             id: self.record.id.clone(),
             role: self.record.role,
@@ -299,6 +299,11 @@ impl Nodes {
         })
     }
 
+    /// Nodes that the store does not know any more.
+    pub(super) fn forget(&self, ids: &[String]) {
+        self.entries.lock().retain(|id, _| !ids.contains(id));
+    }
+
     /// A stream ended.
     pub(crate) fn closed(&self, id: &str, session: &Session) {
         if let Some(entry) = self.entries.lock().get_mut(id).filter(|entry| entry.is_session(session)) {
@@ -342,20 +347,6 @@ impl App {
     /// One node.
     pub fn node(&self, id: &str) -> Result<Node, AppError> {
         self.nodes.view(id).map(|view| view.to_node()).ok_or_else(|| AppError::not_found("node", id))
-    }
-
-    /// Forgets nodes that are gone for good. One that is heard is not forgotten.
-    pub(crate) async fn nodes_forget(&self, ids: &[String]) -> Result<(), AppError> {
-        let _writing = self.writing.lock().await;
-        let gone: Vec<String> =
-            ids.iter().filter(|id| self.nodes.view(id).is_some_and(|view| view.lost)).cloned().collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
-        self.store.commit(gone.iter().cloned().map(Change::ForgetNode).collect()).await?;
-        let mut entries = self.nodes.entries.lock();
-        entries.retain(|id, _| !gone.contains(id));
-        Ok(())
     }
 
     /// A node came: its stream takes the place of an older one, unless a later life of the node is live.

@@ -60,7 +60,10 @@ impl App {
         if let Some(lost) = nodes.iter().find(|view| view.lost) {
             return Err(AppError::Conflict {
                 what: format!("{} is lost: a rollout begins with every node heard", lost.record.id),
-                hint: "bring it back, or let it be forgotten, first".to_owned(),
+                hint: format!(
+                    "bring it back first, or, if it is gone for good: chatctl node forget {}",
+                    lost.record.id
+                ),
             });
         }
         if nodes.is_empty() {

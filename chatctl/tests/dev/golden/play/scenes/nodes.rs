@@ -14,6 +14,9 @@ pub(super) const NODE: Scene = Scene {
         Say("node show gw-1"),
         Say("node show gw-1 -o json"),
         Say("node show nosuch"),
+        Say("node forget gw-1"),
+        Say("node forget gw-1 --yes"),
+        Say("node forget nosuch --yes"),
     ],
 };
 
