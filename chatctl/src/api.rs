@@ -1,5 +1,7 @@
 //! The control plane's HTTP. Every call has a deadline; every refusal becomes a [`CommandError`].
 
+mod events;
+
 use std::{
     sync::{
         Arc,
@@ -8,26 +10,26 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt as _;
 use protocol::admin::{
-    AuditEntry, AuditVerdict, Breaker, Call, ConfirmRequest, Consistency, ConsistencyWindow, CreateEvent,
+    AuditEntry, AuditVerdict, Breaker, Call, Changed, ConfirmRequest, Consistency, ConsistencyWindow, CreateEvent,
     CreateOverride, CreateToken, DrainPreview, DrainRequest, Gateway, Incident, KickRequest, Kicked, Lag, NOT_LEADER,
-    Node, Operation, OperationEvent, OperationState, Override, Overview, Page, PrescalePlan, PrescaleRequest,
-    ProblemBody, ReasonRequest, ReconcileRequest, RevertRequest, RolloutRequest, RunRequest, ScaleEvent, Token,
-    TokenCreated, UserSession, WhoAmI,
+    Node, Operation, OperationState, Override, Overview, Page, PrescalePlan, PrescaleRequest, ProblemBody,
+    ReasonRequest, ReconcileRequest, RevertRequest, RolloutRequest, RunRequest, ScaleEvent, Token, TokenCreated,
+    UserSession, WhoAmI,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{context::Context, error::CommandError, http_client::client, sse::SseReader};
+use crate::{context::Context, error::CommandError, http_client::client};
 
 /// In place of the URL of a replica.
 const NOWHERE: &str = "http://control-plane";
 const WHAT: &str = "control plane";
 /// A call that takes longer has failed. The server gives up after 15 s.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
-/// When no event came for this long, those that have happened are read.
-const EVENTS_QUIET: Duration = Duration::from_millis(250);
+
+/// What calls give that may find that it is so already.
+type ChangeResult<T> = Result<Changed<T>, CommandError>;
 
 /// A control plane to talk to.
 #[derive(Clone)]
@@ -125,7 +127,7 @@ impl Api {
     }
 
     /// Begins to drain a gateway.
-    pub async fn drain(&self, id: &str, request: &DrainRequest) -> Result<Operation, CommandError> {
+    pub async fn drain(&self, id: &str, request: &DrainRequest) -> ChangeResult<Operation> {
         self.post(&format!("/v1/gateways/{}/drain", segment(id)), request).await
     }
 
@@ -136,14 +138,18 @@ impl Api {
     }
 
     /// Puts a gateway back into service.
-    pub async fn undrain(&self, id: &str, reason: &str) -> Result<Operation, CommandError> {
-        let body = ReasonRequest { reason: reason.to_owned() };
-        self.post(&format!("/v1/gateways/{}/undrain", segment(id)), &body).await
+    pub async fn undrain(&self, id: &str, reason: &str) -> ChangeResult<Operation> {
+        self.post(&format!("/v1/gateways/{}/undrain", segment(id)), &why(reason)).await
     }
 
     /// One node.
     pub async fn node(&self, id: &str) -> Result<Node, CommandError> {
         self.get(&format!("/v1/nodes/{}", segment(id))).await
+    }
+
+    /// Forgets a node that is gone for good.
+    pub async fn node_forget(&self, id: &str, reason: &str) -> Result<Node, CommandError> {
+        self.read(self.request(Method::DELETE, &format!("/v1/nodes/{}", segment(id))).json(&why(reason))).await
     }
 
     /// All nodes.
@@ -166,15 +172,8 @@ impl Api {
     }
 
     /// Cancels an operation.
-    pub async fn cancel(&self, id: &str, reason: &str) -> Result<Operation, CommandError> {
-        let body = ReasonRequest { reason: reason.to_owned() };
-        self.post(&format!("/v1/operations/{}/cancel", segment(id)), &body).await
-    }
-
-    /// The stream of an operation's events. It has no deadline of its own: its reader has.
-    pub(crate) async fn operation_events(&self, id: &str, after: u64) -> Result<Response, CommandError> {
-        let path = format!("/v1/operations/{}/events", segment(id));
-        self.send(self.request(Method::GET, &path).query(&[("after", after)])).await
+    pub async fn cancel(&self, id: &str, reason: &str) -> ChangeResult<Operation> {
+        self.post(&format!("/v1/operations/{}/cancel", segment(id)), &why(reason)).await
     }
 
     /// Overrides, newest first: those in force, or all.
@@ -193,9 +192,8 @@ impl Api {
     }
 
     /// Ends an override before its time.
-    pub async fn override_end(&self, id: &str, reason: &str) -> Result<Override, CommandError> {
-        let body = ReasonRequest { reason: reason.to_owned() };
-        self.read(self.request(Method::DELETE, &format!("/v1/overrides/{}", segment(id))).json(&body)).await
+    pub async fn override_end(&self, id: &str, reason: &str) -> ChangeResult<Override> {
+        self.read(self.request(Method::DELETE, &format!("/v1/overrides/{}", segment(id))).json(&why(reason))).await
     }
 
     /// Ends whatever holds something; empty when nothing does.
@@ -214,7 +212,7 @@ impl Api {
     }
 
     /// Adds nodes, or takes away what the last prescale added.
-    pub async fn prescale(&self, request: &PrescaleRequest) -> Result<Operation, CommandError> {
+    pub async fn prescale(&self, request: &PrescaleRequest) -> ChangeResult<Operation> {
         self.post("/v1/prescale", request).await
     }
 
@@ -229,9 +227,8 @@ impl Api {
     }
 
     /// Forgets an event.
-    pub async fn event_remove(&self, name: &str, reason: &str) -> Result<ScaleEvent, CommandError> {
-        let body = ReasonRequest { reason: reason.to_owned() };
-        self.read(self.request(Method::DELETE, &format!("/v1/events/{}", segment(name))).json(&body)).await
+    pub async fn event_remove(&self, name: &str, reason: &str) -> ChangeResult<ScaleEvent> {
+        self.read(self.request(Method::DELETE, &format!("/v1/events/{}", segment(name))).json(&why(reason))).await
     }
 
     /// Begins to compare stored rows with the log.
@@ -245,10 +242,9 @@ impl Api {
     }
 
     /// Pauses an operation, or resumes it.
-    pub async fn operation_pause(&self, id: &str, is_paused: bool, reason: &str) -> Result<Operation, CommandError> {
+    pub async fn operation_pause(&self, id: &str, is_paused: bool, reason: &str) -> ChangeResult<Operation> {
         let verb = if is_paused { "pause" } else { "resume" };
-        let body = ReasonRequest { reason: reason.to_owned() };
-        self.post(&format!("/v1/operations/{}/{verb}", segment(id)), &body).await
+        self.post(&format!("/v1/operations/{}/{verb}", segment(id)), &why(reason)).await
     }
 
     /// Begins a run of a runbook.
@@ -325,7 +321,7 @@ impl Api {
     }
 
     /// Ends a control-plane token.
-    pub async fn token_revoke(&self, id: &str) -> Result<Token, CommandError> {
+    pub async fn token_revoke(&self, id: &str) -> ChangeResult<Token> {
         self.read(self.request(Method::DELETE, &format!("/v1/tokens/{}", segment(id)))).await
     }
 
@@ -340,39 +336,23 @@ impl Api {
     }
 
     /// Takes an incident.
-    pub async fn incident_ack(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
-        let body = ReasonRequest { reason: reason.to_owned() };
-        self.post(&format!("/v1/incidents/{}/ack", segment(id)), &body).await
+    pub async fn incident_ack(&self, id: &str, reason: &str) -> ChangeResult<Incident> {
+        self.post(&format!("/v1/incidents/{}/ack", segment(id)), &why(reason)).await
     }
 
     /// Says that an incident is over.
-    pub async fn incident_resolve(&self, id: &str, reason: &str) -> Result<Incident, CommandError> {
-        let body = ReasonRequest { reason: reason.to_owned() };
-        self.post(&format!("/v1/incidents/{}/resolve", segment(id)), &body).await
+    pub async fn incident_resolve(&self, id: &str, reason: &str) -> ChangeResult<Incident> {
+        self.post(&format!("/v1/incidents/{}/resolve", segment(id)), &why(reason)).await
     }
 
     /// Whose token this is, and what it allows.
     pub async fn whoami(&self) -> Result<WhoAmI, CommandError> {
         self.get("/v1/whoami").await
     }
+}
 
-    /// The events of an operation after a sequence number that have happened by now.
-    pub async fn operation_event_list(&self, id: &str, after: u64) -> Result<Vec<OperationEvent>, CommandError> {
-        let mut bytes = self.operation_events(id, after).await?.bytes_stream();
-        let (mut reader, mut events) = (SseReader::default(), Vec::<OperationEvent>::new());
-        // The stream of an operation that goes on has no end: quiet is the end.
-        while let Ok(Some(Ok(bytes))) = tokio::time::timeout(EVENTS_QUIET, bytes.next()).await {
-            for data in reader.push(&bytes).map_err(CommandError::failed)? {
-                let event = serde_json::from_str(&data)
-                    .map_err(|_| CommandError::failed("the control plane sent an event this chatctl cannot read"))?;
-                events.push(event);
-            }
-            if events.last().is_some_and(|event| event.state.is_final()) {
-                break;
-            }
-        }
-        Ok(events)
-    }
+fn why(reason: &str) -> ReasonRequest {
+    ReasonRequest { reason: reason.to_owned() }
 }
 
 async fn accept(url: &str, response: Response) -> Result<Response, CommandError> {

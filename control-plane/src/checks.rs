@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use domain::counted;
 use protocol::{
     admin::{
         CheckedRows, NodeRole, Operation, OperationKind, OperationPhase, OperationState, ReconcileDetail,
@@ -170,8 +171,8 @@ async fn save(
         None => operation.phase = OperationPhase::Working,
     }
     let message = match known.damaged {
-        0 => format!("{} rows compared, no damage", known.rows),
-        damaged => format!("{} rows compared, {damaged} damaged", known.rows),
+        0 => format!("{} compared, no damage", counted(known.rows, "rows")),
+        damaged => format!("{} compared, {damaged} damaged", counted(known.rows, "rows")),
     };
     app.operation_save(&mut operation, message, with).await
 }

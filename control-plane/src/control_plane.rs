@@ -6,7 +6,7 @@ use axum::serve::Listener;
 use backends::{Clock, stream::Duplex};
 use domain::StoreScaling;
 use protocol::{
-    admin::{DrainRequest, Gateway, Node, Operation},
+    admin::{Changed, DrainRequest, Gateway, Node, Operation},
     node::{ControlFrame, NodeFrame},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -154,13 +154,18 @@ impl ControlPlane {
     }
 
     /// Begins to drain a gateway.
-    pub async fn drain(&self, actor: &Actor, gateway: &str, request: &DrainRequest) -> Result<Operation, AppError> {
+    pub async fn drain(
+        &self,
+        actor: &Actor,
+        gateway: &str,
+        request: &DrainRequest,
+    ) -> Result<Changed<Operation>, AppError> {
         self.app.seat.check()?;
         self.app.drain(actor, gateway, request).await
     }
 
     /// Puts a drained gateway back into service.
-    pub async fn undrain(&self, actor: &Actor, gateway: &str, reason: &str) -> Result<Operation, AppError> {
+    pub async fn undrain(&self, actor: &Actor, gateway: &str, reason: &str) -> Result<Changed<Operation>, AppError> {
         self.app.seat.check()?;
         self.app.undrain(actor, gateway, reason).await
     }
@@ -171,7 +176,7 @@ impl ControlPlane {
     }
 
     /// Cancels an operation.
-    pub async fn cancel(&self, actor: &Actor, id: &str, reason: &str) -> Result<Operation, AppError> {
+    pub async fn cancel(&self, actor: &Actor, id: &str, reason: &str) -> Result<Changed<Operation>, AppError> {
         self.app.seat.check()?;
         self.app.cancel(actor, id, reason).await
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use domain::counted;
 use protocol::admin::{
     EventState, NodeRole, Operation, OperationKind, OperationPhase, OperationState, PrescaleDetail, PrescaleRequest,
     Role, ScaleEvent,
@@ -145,7 +146,7 @@ async fn events(app: &App) -> Result<(), AppError> {
         let actor = Actor::new(&event.who, Role::Operator);
         match app.prescale(&actor, &PrescaleRequest { factor, reason }).await {
             Ok(operation) => {
-                event.operation = Some(operation.id);
+                event.operation = Some(operation.now.id);
                 event.trouble = None;
             }
             // One that is running is waited for.
@@ -213,9 +214,12 @@ async fn step(app: &App, id: &str) -> Result<(), AppError> {
     } else {
         gateways >= target.gateways && workers >= target.workers
     };
-    let mut message = format!("{gateways} gateways and {workers} workers are live");
+    let mut message = format!("{} and {} are live", counted(gateways, "gateways"), counted(workers, "workers"));
     if target.store_nodes > detail.before.store_nodes {
-        message += &format!("; {} store nodes were asked for, and come when they have their data", target.store_nodes);
+        message += &format!(
+            "; {} in all asked for: a new one comes when it has its data",
+            counted(target.store_nodes, "store nodes")
+        );
     }
     if is_there {
         app.nodes_forget(&detail.leaving).await?;

@@ -10,7 +10,7 @@ use backends::Clock;
 use chat_control_plane::store::SqliteStore;
 use protocol::{
     admin::{
-        AuditEntry, Operation, OperationEvent, OperationPhase, OperationState, Page, ProblemBody, ProblemCode,
+        AuditEntry, Changed, Operation, OperationEvent, OperationPhase, OperationState, Page, ProblemBody, ProblemCode,
         TokenCreated,
     },
     node::DrainPhase,
@@ -154,13 +154,16 @@ async fn bad_input_gets_a_problem_body_and_never_a_500() {
 }
 
 #[tokio::test]
-async fn a_drain_is_watched_to_its_end_and_a_second_one_is_told_who_is_in_the_way() {
+async fn a_drain_is_watched_to_its_end_and_an_undrain_is_told_who_is_in_the_way() {
     let api = Api::start().await;
     let (one, _two) = (api.rig.gateway("gw-1", 1, 100), api.rig.gateway("gw-2", 1, 0));
     api.rig.gateway_where("gw-1", |gateway| gateway.connections == 100).await;
     api.rig.gateway_where("gw-2", |_| true).await;
     let begun: Operation = api.ok("POST", "/v1/gateways/gw-1/drain", r#"{"reason":"update"}"#).await;
-    let (status, busy) = api.problem(ADMIN, "POST", "/v1/gateways/gw-1/drain", "{}").await;
+    let again: Changed<Operation> = api.ok("POST", "/v1/gateways/gw-1/drain", "{}").await;
+    let already = format!("gateway gw-1 is draining already, by {}: nothing to do", begun.id);
+    assert_eq!((again.now.id, again.already), (begun.id.clone(), Some(already)));
+    let (status, busy) = api.problem(ADMIN, "POST", "/v1/gateways/gw-1/undrain", "{}").await;
     assert_eq!((status, busy.error.operation.as_deref()), (StatusCode::CONFLICT, Some(begun.id.as_str())));
     // The gateway has the order: before that, what it says of a drain would be overwritten.
     api.rig.operation_where(&begun.id, |operation| operation.phase == OperationPhase::Draining).await;

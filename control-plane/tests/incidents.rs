@@ -60,7 +60,7 @@ async fn a_vanished_gateway_opens_an_incident_that_ends_when_it_is_back() {
     let incident = rig.incident_where(is_open).await;
     assert!((2..=5).contains(&killed.elapsed().as_secs()), "opened after {:?}", killed.elapsed());
     assert_eq!((incident.mode, incident.severity, incident.number), (Mode::GatewayCrash, Severity::Critical, 1));
-    assert_eq!(incident.summary, "gw-1 is not heard and had 1000 connections");
+    assert_eq!(incident.summary, "gw-1 is not heard and had 1,000 connections");
     assert_eq!((incident.runbook.as_str(), incident.params["gateway"].as_str()), ("gateway-crash", "gw-1"));
     let dropped = &incident.evidence[0];
     assert_eq!((dropped.value, dropped.unit.as_str(), dropped.of.as_deref()), (1_000.0, "connections", Some("gw-1")));
@@ -68,6 +68,8 @@ async fn a_vanished_gateway_opens_an_incident_that_ends_when_it_is_back() {
     assert_eq!((light.state, light.value, light.incident), (LightState::Firing, 1.0, Some(incident.id.clone())));
 
     let taken = rig.plane.app().incident_ack(&operator(), &incident.id, "mine").await.unwrap();
+    let twice = rig.plane.app().incident_ack(&operator(), &incident.id, "mine").await.unwrap();
+    assert_eq!(twice.already, Some(format!("incident {} is otto's already: nothing to do", incident.id)));
     assert_eq!((taken.state, taken.acknowledged_by.as_deref()), (IncidentState::Acknowledged, Some("otto")));
 
     // Nobody comes back for an hour: it stays, it is one, and its evidence goes on.
@@ -209,8 +211,10 @@ async fn resolved_by_hand_it_opens_again_only_after_its_rule_was_false() {
     let first = rig.incident_where(is_open).await;
     let resolved = rig.plane.app().incident_resolve(&operator(), &first.id, "known").await.unwrap();
     assert_eq!((resolved.state, resolved.resolved_by.as_deref()), (IncidentState::Resolved, Some("otto")));
-    let twice = rig.plane.app().incident_resolve(&operator(), &first.id, "known").await.unwrap_err();
-    assert!(matches!(twice, AppError::Conflict { .. }), "{twice:?}");
+    let twice = rig.plane.app().incident_resolve(&operator(), &first.id, "known").await.unwrap();
+    assert_eq!(twice.already, Some(format!("incident {} is resolved already, by otto: nothing to do", first.id)));
+    let late = rig.plane.app().incident_ack(&operator(), &first.id, "").await.unwrap_err();
+    assert!(matches!(late, AppError::Conflict { .. }), "nobody can take what is over: {late:?}");
     sleep(Duration::from_secs(120)).await;
     assert_eq!(rig.open().await, []);
     assert_eq!(rig.light(Mode::GatewayCrash).await.state, LightState::Firing, "the rule still holds");

@@ -226,7 +226,7 @@ impl Rig {
 
     async fn prescale(&self, factor: Option<f64>) -> Operation {
         let request = PrescaleRequest { factor, reason: "cup".into() };
-        self.plane.app().prescale(&operator(), &request).await.unwrap()
+        self.plane.app().prescale(&operator(), &request).await.unwrap().now
     }
 
     async fn ended(&self, operation: &Operation) -> Operation {

@@ -42,13 +42,17 @@ async fn a_drain_follows_the_gateway_and_is_undone_by_an_undrain() {
     assert_eq!((ended.progress.connections_at_start, ended.progress.connections), (100, 0));
     assert!(ended.ended_ms.unwrap() > ended.created_ms);
 
-    let again = rig.plane.drain(&operator(), "gw-1", &drain()).await.unwrap_err();
-    assert!(matches!(again, AppError::Conflict { .. }), "{again:?}");
+    let again = rig.plane.drain(&operator(), "gw-1", &drain()).await.unwrap();
+    let already = format!("gateway gw-1 is drained already, by {}: nothing to do", begun.id);
+    assert_eq!((again.now.id, again.already), (begun.id.clone(), Some(already)));
     let undrain = rig.plane.undrain(&operator(), "gw-1", "done").await.unwrap();
     let ended = rig.operation_where(&undrain.id, |operation| operation.state.is_final()).await;
     assert_eq!((ended.state, ended.phase), (OperationState::Succeeded, OperationPhase::Active));
     assert_eq!(rig.gateway_where("gw-1", |_| true).await.phase, GatewayPhase::Active);
-    assert!(matches!(rig.plane.undrain(&operator(), "gw-1", "").await, Err(AppError::Conflict { .. })));
+    let again = rig.plane.undrain(&operator(), "gw-1", "").await.unwrap();
+    assert_eq!(again.already.as_deref(), Some("gateway gw-1 is not drained: nothing to do"));
+    assert_eq!(again.state, OperationState::Succeeded, "whoever waits for it need not wait");
+    assert_eq!(rig.plane.operation(&again.id).await.unwrap(), again.now);
     rig.plane.shutdown().await;
 }
 
@@ -87,15 +91,16 @@ async fn the_guard_refuses_and_force_overrides() {
     let forced = DrainRequest { force: true, ..drain() };
     assert_eq!(rig.preview(&forced).await.refused, None);
     let begun = rig.plane.drain(&operator(), "gw-1", &forced).await.unwrap();
-    let busy = rig.plane.drain(&operator(), "gw-1", &forced).await.unwrap_err();
-    assert!(matches!(&busy, AppError::Busy { operation, .. } if *operation == begun.id), "{busy:?}");
+    let again = rig.plane.drain(&operator(), "gw-1", &forced).await.unwrap();
+    let already = format!("gateway gw-1 is draining already, by {}: nothing to do", begun.id);
+    assert_eq!((again.now.id, again.already), (begun.id.clone(), Some(already)));
     assert!(matches!(rig.plane.undrain(&operator(), "gw-1", "").await, Err(AppError::Busy { .. })));
     assert!(matches!(rig.plane.drain(&operator(), "gw-9", &forced).await, Err(AppError::NotFound { .. })));
 
     let results: Vec<_> =
         rig.plane.app().audit(None, None).await.unwrap().items.into_iter().map(|it| it.result).collect();
-    assert_eq!(results.iter().filter(|result| *result == "done").count(), 1);
-    assert_eq!(results.iter().filter(|result| result.starts_with("refused: ")).count(), 6);
+    assert_eq!(results.iter().filter(|result| *result == "done").count(), 2);
+    assert_eq!(results.iter().filter(|result| result.starts_with("refused: ")).count(), 5);
     assert!(rig.plane.app().audit_verify().await.unwrap().intact);
     rig.plane.shutdown().await;
 }
@@ -114,7 +119,8 @@ async fn a_cancelled_drain_leaves_the_gateway_active() {
     assert_eq!((ended.state, ended.phase), (OperationState::Cancelled, OperationPhase::Cancelled));
     let gateway = rig.gateway_where("gw-1", |gateway| gateway.phase == GatewayPhase::Active).await;
     assert_eq!(gateway.operation, None);
-    assert!(matches!(rig.plane.cancel(&operator(), &begun.id, "").await, Err(AppError::Conflict { .. })));
+    let again = rig.plane.cancel(&operator(), &begun.id, "").await.unwrap();
+    assert_eq!(again.already, Some(format!("operation {} is cancelled already: nothing to do", begun.id)));
     // At once, before the gateway heard of it.
     let begun = rig.plane.drain(&operator(), "gw-1", &drain()).await.unwrap();
     rig.plane.cancel(&operator(), &begun.id, "").await.unwrap();

@@ -81,6 +81,9 @@ async fn it_outlives_the_control_plane_and_can_be_ended_by_the_next() {
     let ended = rig.plane.app().override_end(&operator(), &begun.id, "enough").await.unwrap();
     assert_eq!((ended.state, ended.ended_by.as_deref()), (OverrideState::Ended, Some("otto")));
     assert_eq!(rig.plane.app().overrides(false).await.unwrap().len(), 0);
+    let twice = rig.plane.app().override_end(&operator(), &begun.id, "enough").await.unwrap();
+    assert_eq!(twice.already, Some(format!("override {} is over already: nothing to do", begun.id)));
+    assert_eq!(twice.ended_by.as_deref(), Some("otto"));
     assert!(rig.plane.app().audit_verify().await.unwrap().intact);
     rig.plane.shutdown().await;
 }

@@ -28,6 +28,7 @@ impl Gateway {
             capacity: config.limits.connections as u64,
             zone: config.zone.clone(),
             desired_version: 0,
+            roles: Vec::new(),
         }
     }
 

@@ -46,6 +46,7 @@ impl backends::node::Node for WorkerNode {
             node: self.config.node.to_string(),
             role: Role::Worker.into(),
             incarnation: self.config.incarnation,
+            roles: self.config.roles.iter().map(ToString::to_string).collect(),
             software: concat!("chatfleet ", env!("CARGO_PKG_VERSION")).to_owned(),
             ..Register::default()
         }

@@ -1,6 +1,7 @@
 //! A worker: its ports, its roles and the tasks that play them.
 
 use std::{
+    fmt,
     str::FromStr,
     sync::{
         Arc,
@@ -48,6 +49,16 @@ impl Role {
         Self::Persister(Lane::Direct),
         Self::Persister(Lane::Group),
     ];
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sequencer(lane) => write!(f, "sequencer-{}", lane.as_str()),
+            Self::GroupFanout => f.write_str("fanout"),
+            Self::Persister(lane) => write!(f, "persister-{}", lane.as_str()),
+        }
+    }
 }
 
 impl FromStr for Role {

@@ -34,6 +34,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "all gateways are restarted", load_s: 60, run: restart_gateways },
     Step { name: "rows are checked against the log", load_s: 25, run: reconcile },
     Step { name: "what was added goes", load_s: 35, run: shrink },
+    Step { name: "a person adds a gateway and takes it away", load_s: 60, run: by_hand },
 ];
 
 fn ordinary(fleet: &Fleet) -> Result<String, String> {
@@ -137,10 +138,19 @@ fn reconcile(fleet: &Fleet) -> Result<String, String> {
 fn shrink(fleet: &Fleet) -> Result<String, String> {
     let said = through_takeover(fleet, &["prescale", "revert", "--yes"])?;
     until("only the programs of the file run", || {
-        (fleet.verb("status").ok()?.as_array()?.len() == NODES + PLANES.len()).then_some(())
+        (fleet.verb("status", &[]).ok()?.as_array()?.len() == NODES + PLANES.len()).then_some(())
     })?;
     fleet.wait_ready()?;
     Ok(said)
+}
+
+/// Nobody drains it by an operation: it drains itself, and the control plane forgets it when it has ended.
+fn by_hand(fleet: &Fleet) -> Result<String, String> {
+    fleet.verb("scale", &["gateways", "3"])?;
+    fleet.wait_nodes(NODES + 1)?;
+    fleet.verb("scale", &["gateways", "2"])?;
+    fleet.wait_ready()?;
+    Ok("it is forgotten".to_owned())
 }
 
 /// Begins an operation, loses the control plane that leads, and waits for the operation's end under the other one.

@@ -114,14 +114,14 @@ impl Fleet {
     }
 
     /// A verb of `chatctl fleet`, for this one.
-    pub(crate) fn verb(&self, verb: &str) -> Result<Value, String> {
-        self.json(&["fleet", verb, "-f", &self.file.display().to_string()])
+    pub(crate) fn verb(&self, verb: &str, args: &[&str]) -> Result<Value, String> {
+        self.json(&[&["fleet", verb, "-f", &self.file.display().to_string()], args].concat())
     }
 
     /// The process of a program.
     pub(crate) fn pid(&self, name: &str) -> Result<String, String> {
         until(&format!("{name} runs"), || {
-            let all = self.verb("status").ok()?;
+            let all = self.verb("status", &[]).ok()?;
             all.as_array()?.iter().find(|one| one["name"] == name)?["pid"].as_u64().map(|pid| pid.to_string())
         })
     }

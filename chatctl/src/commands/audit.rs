@@ -5,7 +5,7 @@ use protocol::admin::AuditEntry;
 
 use crate::{
     error::CommandError,
-    output::{Cell, Column, Tabular, Tone, format_ms},
+    output::{Cell, Column, Tabular, Tone, counted, format_ms},
     session::Session,
 };
 
@@ -75,7 +75,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Verb::List(ListArgs { limit }) => session.ui.repeat(async || session.ui.list(&api.audit(limit).await?)).await,
         Verb::Verify => {
             let verdict = api.audit_verify().await?;
-            let text = format!("{} entries, head {}", verdict.entries, verdict.head);
+            let text = format!("{}, head {}", counted(verdict.entries, "entries"), verdict.head);
             session.ui.say(&text, &verdict)?;
             match verdict.broken {
                 None => Ok(()),

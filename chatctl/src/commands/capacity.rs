@@ -149,7 +149,7 @@ pub(super) async fn event(session: &Session, args: EventArgs) -> Result<(), Comm
         EventArgs::List => session.ui.repeat(async || session.ui.list(&api.scale_events().await?)).await,
         EventArgs::Remove { name } => {
             no_dry_run(session, "remove")?;
-            session.ui.one(&api.event_remove(&name, &session.global.reason).await?)
+            session.ui.changed(&api.event_remove(&name, &session.global.reason).await?)
         }
         EventArgs::Add { name, factor, begins_in, lasts, lead } => {
             let plan = api.prescale_plan(factor).await?;
@@ -195,7 +195,7 @@ pub(super) async fn prescale(session: &Session, args: PrescaleArgs) -> Result<()
     };
     let request = PrescaleRequest { factor, reason: session.global.reason.clone() };
     let begun = api.prescale(&request).await?;
-    operation::started(session, &api, &begun).await
+    operation::begun(session, &api, &begun).await
 }
 
 fn show(session: &Session, plan: &PrescalePlan) -> Result<(), CommandError> {

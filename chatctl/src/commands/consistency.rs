@@ -11,7 +11,7 @@ use crate::{
     api::Api,
     duration::parse_duration,
     error::{CommandError, Kind},
-    output::{Cell, Column, Tabular, Tone, format_ms, format_span, thousands},
+    output::{Cell, Column, Tabular, Tone, counted, format_ms, format_span, thousands},
     session::Session,
 };
 
@@ -175,7 +175,7 @@ async fn verify(session: &Session, api: &Api) -> Result<(), CommandError> {
             return session.ui.say("every row is stored at quorum", &now);
         }
         if Instant::now() >= deadline {
-            let why = format!("{rewritten} of {records} records are at quorum again");
+            let why = format!("at quorum again: {rewritten} of {}", counted(records, "records"));
             return Err(CommandError::new(Kind::TimedOut, why).hint("see chatctl consistency ledger"));
         }
         sleep(LOOK).await;

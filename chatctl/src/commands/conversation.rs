@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{no_dry_run, overrides};
 use crate::{
     duration::parse_duration,
-    error::CommandError,
+    error::{self, CommandError},
     output::{Cell, Column, Tabular},
     session::Session,
 };
@@ -198,6 +198,18 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         },
         Args::Convert { conversation } => {
             no_dry_run(session, "convert")?;
+            let known = api()?.show(&conversation).await?;
+            match known.kind {
+                Kind::Group => {}
+                Kind::Channel => {
+                    session.ui.note(&format!("{conversation} is a channel already: nothing to do"));
+                    return session.ui.one(&known);
+                }
+                Kind::Direct => {
+                    let why = format!("{conversation} is a direct conversation, and stays one");
+                    return Err(CommandError::new(error::Kind::Refused, why).hint("only a group becomes a channel"));
+                }
+            }
             session.confirm(&format!("make {conversation} a channel; there is no way back"))?;
             api()?.convert(&conversation).await?;
             session.ui.one(&api()?.show(&conversation).await?)

@@ -8,7 +8,7 @@ use crate::{
     api::Api,
     context::{Context, ContextFile},
     error::CommandError,
-    output::{Cell, Column, Tabular, Tone},
+    output::{Cell, Column, Tabular, Tone, counted},
     session::Session,
 };
 
@@ -187,7 +187,9 @@ async fn state(api: &Api, checks: &mut Vec<Check>) {
         let (verdict, found) = match (down.is_empty(), consistency.level.as_str()) {
             (false, _) => (Verdict::Wrong, format!("down: {}", down.join(", "))),
             (true, "ONE") => (Verdict::Look, "consistency is ONE".to_owned()),
-            (true, _) => (Verdict::Good, format!("{} nodes, LOCAL_QUORUM", consistency.store_nodes.len())),
+            (true, _) => {
+                (Verdict::Good, format!("{}, LOCAL_QUORUM", counted(consistency.store_nodes.len() as u64, "nodes")))
+            }
         };
         checks.push(check("message store", verdict, found, "see chatctl consistency show"));
         if consistency.store_nodes.len() == 1 && consistency.store_nodes[0].name != "embedded" {
@@ -210,7 +212,7 @@ async fn state(api: &Api, checks: &mut Vec<Check>) {
 async fn audit(api: &Api, checks: &mut Vec<Check>) {
     match api.audit_verify().await {
         Ok(verdict) if verdict.intact => {
-            checks.push(check("audit", Verdict::Good, format!("intact, {} lines", verdict.entries), ""));
+            checks.push(check("audit", Verdict::Good, format!("intact, {}", counted(verdict.entries, "lines")), ""));
         }
         Ok(verdict) => {
             let found = verdict.broken.unwrap_or_else(|| "broken".to_owned());

@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
-use protocol::admin::{CreateOverride, Lever};
+use protocol::admin::{CreateOverride, Lever, RevertRequest};
 
 use super::overrides;
-use crate::{complete, duration::parse_duration, error::CommandError, session::Session};
+use crate::{
+    api::Api,
+    complete,
+    duration::parse_duration,
+    error::{CommandError, Kind},
+    session::Session,
+};
 
 /// Inject faults into nodes that run with --allow-faults, end them
 #[derive(Debug, Subcommand)]
@@ -125,20 +131,24 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
                 .await
         }
         Args::Inject(inject) => overrides::create(session, inject.request(&session.global.reason)?).await,
-        Args::Clear { id } => {
-            let mut ended = Vec::new();
-            for one in api.overrides(false).await? {
-                if one.lever.is_fault() && id.as_ref().is_none_or(|id| *id == one.id) {
-                    ended.push(api.override_end(&one.id, &session.global.reason).await?);
-                }
+        Args::Clear { id: Some(id) } => clear(session, &api, &id).await,
+        Args::Clear { id: None } => {
+            let reason = &session.global.reason;
+            let request = RevertRequest { slot: "faults".to_owned(), scope: None, reason: reason.clone() };
+            let ended = api.override_revert(&request).await?;
+            if ended.is_empty() {
+                session.ui.note("no fault is in force: nothing to do");
             }
-            match (&id, ended.is_empty()) {
-                (Some(id), true) => {
-                    Err(CommandError::new(crate::error::Kind::NotFound, format!("no fault {id} is in force"))
-                        .hint("chatctl fault list shows those that are"))
-                }
-                _ => session.ui.list(&ended),
-            }
+            session.ui.list(&ended)
         }
     }
+}
+
+async fn clear(session: &Session, api: &Api, id: &str) -> Result<(), CommandError> {
+    let one = api.override_show(id).await?;
+    if !one.lever.is_fault() {
+        return Err(CommandError::new(Kind::Refused, format!("override {id} is no fault: {}", one.lever))
+            .hint(format!("chatctl override revert {id} ends it")));
+    }
+    session.ui.changed(&api.override_end(id, &session.global.reason).await?)
 }

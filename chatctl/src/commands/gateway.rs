@@ -12,7 +12,7 @@ use crate::{
     complete,
     duration::parse_duration,
     error::{CommandError, Kind},
-    output::{Cell, Column, Tabular, Tone},
+    output::{Cell, Column, Tabular, Tone, counted},
     session::Session,
 };
 
@@ -122,7 +122,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Undrain { gateway } => {
             no_dry_run(session, "undrain")?;
             let operation = api.undrain(&gateway, &session.global.reason).await?;
-            operation::started(session, &api, &operation).await
+            operation::begun(session, &api, &operation).await
         }
     }
 }
@@ -135,7 +135,7 @@ async fn drain(session: &Session, api: &Api, args: &DrainArgs) -> Result<(), Com
     }
     session.confirm(&describe(&preview))?;
     let operation = api.drain(&args.gateway, &request).await?;
-    operation::started(session, api, &operation).await
+    operation::begun(session, api, &operation).await
 }
 
 fn dry_run(session: &Session, preview: &DrainPreview) -> Result<(), CommandError> {
@@ -150,9 +150,11 @@ fn describe(preview: &DrainPreview) -> String {
     let DrainPreview { gateway, connections, drain, survivors, survivors_connections, survivors_capacity, .. } =
         preview;
     format!(
-        "drain {gateway}: {connections} connections move within {:.1} s, at most {}/s; \
-         {survivors} other gateways would have {survivors_connections} of {survivors_capacity} connections",
+        "drain {gateway}: move {} within {:.1} s, at most {}/s; {} would have {survivors_connections} of {}",
+        counted(*connections, "connections"),
         drain.deadline_ms as f64 / 1_000.0,
         drain.rate_per_s,
+        counted(*survivors, "other gateways"),
+        counted(*survivors_capacity, "connections"),
     )
 }

@@ -8,7 +8,7 @@ use super::no_dry_run;
 use crate::{
     complete,
     error::CommandError,
-    output::{Cell, Column, Format, Tabular, Tone, format_ms},
+    output::{Cell, Column, Format, Tabular, Tone, format_ms, noun},
     runbook,
     session::Session,
 };
@@ -85,7 +85,10 @@ impl Tabular for Evidence {
         &[Column("FIGURE", false), Column("VALUE", false), Column("THRESHOLD", false), Column("OF", false)];
 
     fn row(&self) -> Vec<Cell> {
-        let figure = |value: f64| format!("{} {}", (value * 100.0).round() / 100.0, self.unit);
+        let figure = |value: f64| {
+            let value = (value * 100.0).round() / 100.0;
+            format!("{value} {}", noun(if value == 1.0 { 1 } else { 2 }, &self.unit))
+        };
         vec![
             (&self.figure).into(),
             figure(self.value).into(),
@@ -121,11 +124,11 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         }
         Args::Ack { incident } => {
             no_dry_run(session, "ack")?;
-            session.ui.one(&api.incident_ack(&incident, reason).await?)
+            session.ui.changed(&api.incident_ack(&incident, reason).await?)
         }
         Args::Resolve { incident } => {
             no_dry_run(session, "resolve")?;
-            session.ui.one(&api.incident_resolve(&incident, reason).await?)
+            session.ui.changed(&api.incident_resolve(&incident, reason).await?)
         }
     }
 }

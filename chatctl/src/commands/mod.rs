@@ -53,7 +53,7 @@ pub enum Command {
     /// Look at gateways, drain them, put them back
     #[command(subcommand)]
     Gateway(gateway::Args),
-    /// Look at all nodes
+    /// Look at all nodes, forget those that are gone
     #[command(subcommand)]
     Node(node::Args),
     /// Look at what goes on, watch it, cancel it

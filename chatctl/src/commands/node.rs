@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
-use protocol::admin::{Node, NodeStatus};
+use protocol::admin::{Node, NodeRole, NodeStatus};
 
+use super::no_dry_run;
 use crate::{
     complete,
     error::CommandError,
@@ -11,13 +12,19 @@ use crate::{
     session::Session,
 };
 
-/// Look at all nodes
+/// Look at all nodes, forget those that are gone
 #[derive(Debug, Subcommand)]
 pub enum Args {
     /// List gateways and workers
     List,
     /// Show one node
     Show {
+        /// The node
+        #[arg(add = ArgValueCompleter::new(complete::scopes))]
+        node: String,
+    },
+    /// Forget a node that is gone for good, and what was ordered of it; one that is heard is refused
+    Forget {
         /// The node
         #[arg(add = ArgValueCompleter::new(complete::scopes))]
         node: String,
@@ -32,7 +39,9 @@ impl Tabular for Node {
         Column("DESIRED", false),
         Column("ACKED", false),
         Column("LAG", false),
+        Column("FANOUT", false),
         Column("TROUBLE", false),
+        Column("ROLES", true),
         Column("ZONE", true),
         Column("INCARNATION", true),
         Column("PARTITIONS", true),
@@ -50,7 +59,9 @@ impl Tabular for Node {
             self.desired_version.into(),
             Cell::new(self.acked_version, acked),
             format!("{} / {} ms", self.lag_records, self.lag_ms).into(),
+            if fans_out(self) { self.fanout_queue.to_string() } else { String::new() }.into(),
             Cell::new(&self.trouble, trouble),
+            self.roles.join(",").into(),
             (&self.zone).into(),
             self.incarnation.into(),
             self.partitions.into(),
@@ -58,6 +69,11 @@ impl Tabular for Node {
             self.nack.as_ref().map_or(String::new(), |nack| format!("{}: {}", nack.version, nack.reason)).into(),
         ]
     }
+}
+
+/// True when it has a queue of group messages to fan out, or does not tell what it does.
+pub(crate) fn fans_out(node: &Node) -> bool {
+    node.role == NodeRole::Worker && (node.roles.is_empty() || node.roles.iter().any(|role| role == "fanout"))
 }
 
 pub(super) fn status(status: NodeStatus) -> Cell {
@@ -72,6 +88,13 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
     let api = session.api()?;
     match args {
         Args::Show { node } => session.ui.repeat(async || session.ui.one(&api.node(&node).await?)).await,
+        Args::Forget { node } => {
+            no_dry_run(session, "node forget")?;
+            session.confirm(&format!("forget node {node}, and what was ordered of it"))?;
+            let forgotten = api.node_forget(&node, &session.global.reason).await?;
+            session.ui.note(&format!("node {node} is forgotten"));
+            session.ui.answer(&forgotten)
+        }
         Args::List => session.ui.repeat(async || session.ui.list(&api.nodes().await?)).await,
     }
 }

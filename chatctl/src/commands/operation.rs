@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
 use futures_util::StreamExt as _;
-use protocol::admin::{Operation, OperationEvent, OperationKind, OperationState};
+use protocol::admin::{Changed, Operation, OperationEvent, OperationKind, OperationState};
 use tokio::time::{sleep, timeout};
 
 use super::no_dry_run;
@@ -123,8 +123,8 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Cancel { operation } => {
             no_dry_run(session, "cancel")?;
             let operation = api.cancel(&operation, &session.global.reason).await?;
-            if !session.global.wait {
-                return session.ui.one(&operation);
+            if !session.global.wait || operation.state.is_final() {
+                return session.ui.changed(&operation);
             }
             match watch(session, &api, &operation.id).await {
                 // What was asked for.
@@ -136,6 +136,17 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
             }
         }
     }
+}
+
+/// An operation was asked for: says what there was to do, and watches what goes on with `--wait`.
+pub(super) async fn begun(session: &Session, api: &Api, operation: &Changed<Operation>) -> Result<(), CommandError> {
+    if operation.already.is_some() && operation.state.is_final() {
+        return session.ui.changed(operation);
+    }
+    if let Some(why) = &operation.already {
+        session.ui.note(why);
+    }
+    started(session, api, operation).await
 }
 
 /// An operation was begun: says so, and watches it with `--wait`.

@@ -12,7 +12,7 @@ use crate::{
     api::Api,
     complete,
     error::{CommandError, Kind},
-    output::{Cell, Column, Tabular, Tone, format_ms, format_span},
+    output::{Cell, Column, Tabular, Tone, counted, format_ms, format_span},
     session::Session,
 };
 
@@ -90,7 +90,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Revert { id } => {
             no_dry_run(session, "revert")?;
             let ended = api.override_end(&id, &session.global.reason).await?;
-            session.ui.one(&ended)
+            session.ui.changed(&ended)
         }
     }
 }
@@ -103,7 +103,7 @@ pub(super) async fn create(session: &Session, request: CreateOverride) -> Result
         // The scope is that node, or the fleet has but one that this concerns.
         [one] if one.node == planned.scope => String::new(),
         [one] => format!(" ({})", one.node),
-        nodes => format!(" ({} nodes)", nodes.len()),
+        nodes => format!(" ({})", counted(nodes.len() as u64, "nodes")),
     };
     let what = format!("{} on {}{on} for {}", planned.lever, planned.scope, format_span(planned.left_ms));
     if session.global.dry_run {
@@ -152,7 +152,8 @@ pub(super) async fn revert_slot(
     let request = RevertRequest { slot: slot.to_owned(), scope, reason: session.global.reason.clone() };
     let ended = api.override_revert(&request).await?;
     if ended.is_empty() {
-        return Err(CommandError::new(Kind::NotFound, none.to_owned()).hint("chatctl override list shows what is held"));
+        session.ui.note(&format!("{none}: nothing to do"));
+        return session.ui.answer(&ended);
     }
     session.ui.list(&ended)
 }

@@ -11,7 +11,7 @@ use crate::{
     complete,
     duration::parse_duration,
     error::CommandError,
-    output::{Cell, Column, Tabular, Tone},
+    output::{Cell, Column, Tabular, Tone, counted},
     session::Session,
 };
 
@@ -117,10 +117,10 @@ async fn show(session: &Session, api: &crate::api::Api, id: &str) -> Result<(), 
     let detail: ReconcileDetail = serde_json::from_value(operation.detail)
         .map_err(|_| CommandError::usage(format!("operation {id} is no reconciliation")))?;
     if detail.damage.is_empty() {
-        return session.ui.say(&format!("{} rows compared, no damage", detail.rows), &detail);
+        return session.ui.say(&format!("{} compared, no damage", counted(detail.rows, "rows")), &detail);
     }
     session.ui.list(&detail.damage)?;
-    session.ui.note(&format!("{} rows compared, {} damaged", detail.rows, detail.damaged));
+    session.ui.note(&format!("{} compared, {} damaged", counted(detail.rows, "rows"), detail.damaged));
     Ok(())
 }
 

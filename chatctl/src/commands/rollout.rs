@@ -130,15 +130,15 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         }
         Args::Pause { operation } => {
             no_dry_run(session, "pause")?;
-            session.ui.one(&api.operation_pause(&operation, true, reason).await?)
+            session.ui.changed(&api.operation_pause(&operation, true, reason).await?)
         }
         Args::Resume { operation } => {
             no_dry_run(session, "resume")?;
-            session.ui.one(&api.operation_pause(&operation, false, reason).await?)
+            session.ui.changed(&api.operation_pause(&operation, false, reason).await?)
         }
         Args::Abort { operation } => {
             no_dry_run(session, "abort")?;
-            session.ui.one(&api.cancel(&operation, reason).await?)
+            session.ui.changed(&api.cancel(&operation, reason).await?)
         }
     }
 }

@@ -6,7 +6,7 @@ use protocol::admin::{KickRequest, UserSession};
 use super::no_dry_run;
 use crate::{
     error::{CommandError, Kind},
-    output::{Cell, Column, Tabular, Tone, format_span},
+    output::{Cell, Column, Tabular, Tone, counted, format_span},
     session::Session,
 };
 
@@ -82,7 +82,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
             if !kicked.unreachable.is_empty() {
                 session.ui.note(&format!("not asked, for they do not answer: {}", kicked.unreachable.join(", ")));
             }
-            session.ui.say(&format!("{} connections closed", kicked.closed), &kicked)
+            session.ui.say(&format!("{} closed", counted(kicked.closed, "connections")), &kicked)
         }
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Revoke { token } => {
             no_dry_run(session, "token revoke")?;
             session.confirm(&format!("revoke token {token}: who uses it is locked out at once"))?;
-            session.ui.one(&session.api()?.token_revoke(&token).await?)
+            session.ui.changed(&session.api()?.token_revoke(&token).await?)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tables: columns line up, two spaces apart; colour means something and nothing depends on it.
 
 use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
+use protocol::admin::Changed;
 
 /// What a colour says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,14 @@ pub trait Tabular {
 
     /// The cells, one for each column.
     fn row(&self) -> Vec<Cell>;
+}
+
+impl<T: Tabular> Tabular for Changed<T> {
+    const COLUMNS: &'static [Column] = T::COLUMNS;
+
+    fn row(&self) -> Vec<Cell> {
+        self.now.row()
+    }
 }
 
 /// Draws a table; an empty one is its heads.

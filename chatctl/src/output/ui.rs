@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use protocol::admin::Changed;
 use serde::Serialize;
 
 use super::table::{self, Tabular};
@@ -83,6 +84,14 @@ impl Ui {
             Format::Wide => self.out(&table::draw(std::slice::from_ref(item), true, self.has_color)),
             Format::Json | Format::Yaml => self.data(item),
         }
+    }
+
+    /// Prints one thing of which a change was asked for; says so when it was so already.
+    pub fn changed<T: Tabular + Serialize>(&self, thing: &Changed<T>) -> Result<(), CommandError> {
+        if let Some(why) = &thing.already {
+            self.note(why);
+        }
+        self.one(thing)
     }
 
     /// Prints text for people, or data for programs.

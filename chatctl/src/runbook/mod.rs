@@ -17,7 +17,10 @@ pub(crate) use self::{
     library::{all, find},
     parse::{Block, BlockKind, Runbook, parse},
 };
-use crate::error::{CommandError, Kind};
+use crate::{
+    error::{CommandError, Kind},
+    output::counted,
+};
 
 /// Fills the parameters in and compiles every step.
 pub(crate) fn plan(
@@ -56,9 +59,9 @@ pub(crate) fn plan(
     if touched.len() > runbook.max_affected {
         let names: Vec<_> = touched.into_iter().collect();
         let what = format!(
-            "runbook {} may touch {} nodes and would touch {}",
+            "runbook {} may touch {} and would touch {}",
             runbook.id,
-            runbook.max_affected,
+            counted(runbook.max_affected as u64, "nodes"),
             names.join(", ")
         );
         return Err(CommandError::new(Kind::Refused, what).hint("run it for fewer nodes at a time"));

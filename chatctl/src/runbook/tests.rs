@@ -74,5 +74,5 @@ fn what_does_not_go_through_the_control_plane_cannot_be_run() {
     let given = BTreeMap::from([("gateway".to_owned(), "g".to_owned())]);
     assert!(plan(&check, &given, "").unwrap_err().to_string().contains("a check only looks"));
     let two = runbook("```chatctl kind=action id=a\nchatctl gateway drain g\nchatctl gateway drain h\n```\n").unwrap();
-    assert!(plan(&two, &given, "").unwrap_err().to_string().contains("may touch 1 nodes"));
+    assert!(plan(&two, &given, "").unwrap_err().to_string().contains("may touch 1 node and would touch"));
 }

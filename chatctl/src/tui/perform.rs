@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::admin::{ConfirmRequest, CreateOverride, DrainRequest, KickRequest, Lever, PrescaleRequest};
+use protocol::admin::{Changed, ConfirmRequest, CreateOverride, DrainRequest, KickRequest, Lever, PrescaleRequest};
 use tokio::time::timeout;
 
 use super::event::{Act, Data, Event, Failure, Load, Need};
@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     error::{CommandError, Kind},
     gateway_api::GatewayApi,
-    output::format_span,
+    output::{counted, format_span},
 };
 
 /// A picture that takes longer than this is none: the control plane counts as lost.
@@ -120,16 +120,14 @@ async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {
     Ok(match act {
         Act::Drain { gateway, reason } => {
             let request = DrainRequest { reason, ..DrainRequest::default() };
-            let operation = api.drain(&gateway, &request).await?;
-            format!("{gateway} drains: {}", operation.id)
+            said(api.drain(&gateway, &request).await?, |it| format!("{gateway} drains: {}", it.id))
         }
         Act::Undrain { gateway, reason } => {
-            let operation = api.undrain(&gateway, &reason).await?;
-            format!("{gateway} goes back into service: {}", operation.id)
+            let begun = api.undrain(&gateway, &reason).await?;
+            said(begun, |it| format!("{gateway} goes back into service: {}", it.id))
         }
         Act::Cancel { operation, reason } => {
-            let operation = api.cancel(&operation, &reason).await?;
-            format!("{} is {}", operation.id, operation.state)
+            said(api.cancel(&operation, &reason).await?, |it| format!("{} is {}", it.id, it.state))
         }
         Act::Breaker { name, state, scope, for_ms, reason } => {
             let lever = Lever::Breaker { name, state };
@@ -138,8 +136,7 @@ async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {
             format!("{}: {} on {} for {}", created.id, created.lever, created.scope, format_span(for_ms))
         }
         Act::Revert { id, reason } => {
-            let ended = api.override_end(&id, &reason).await?;
-            format!("{} is {}", ended.id, ended.state)
+            said(api.override_end(&id, &reason).await?, |it| format!("{} is {}", it.id, it.state))
         }
         Act::Run { .. } => return Err(CommandError::failed("a run is begun, not done")),
         Act::Confirm { run, step, word, plan_hash } => {
@@ -150,19 +147,18 @@ async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {
         Act::Kick { user, device, gateway, reason } => {
             let request = KickRequest { device: Some(device), gateway: Some(gateway), reason };
             let kicked = api.kick(&user, &request).await?;
-            format!("{} connections of {user} closed", kicked.closed)
+            format!("{} of {user} closed", counted(kicked.closed, "connections"))
         }
         Act::Prescale { factor, reason } => {
             let request = PrescaleRequest { factor: factor.parse().ok(), reason };
             format!("the fleet is scaled: {}", api.prescale(&request).await?.id)
         }
         Act::Unscale { reason } => {
-            let operation = api.prescale(&PrescaleRequest { factor: None, reason }).await?;
-            format!("the fleet is scaled back: {}", operation.id)
+            let begun = api.prescale(&PrescaleRequest { factor: None, reason }).await?;
+            said(begun, |it| format!("the fleet is scaled back: {}", it.id))
         }
         Act::ForgetEvent { name, reason } => {
-            let event = api.event_remove(&name, &reason).await?;
-            format!("event {} is {}", event.name, event.state)
+            said(api.event_remove(&name, &reason).await?, |it| format!("event {} is {}", it.name, it.state))
         }
         Act::Batch { conversation, for_ms, reason } => {
             let lever = Lever::Batch { conversation, window_ms: BATCH_WINDOW_MS };
@@ -171,14 +167,17 @@ async fn perform(api: &Api, act: Act) -> Result<String, CommandError> {
             format!("{}: {} for {}", created.id, created.lever, format_span(for_ms))
         }
         Act::Ack { incident, reason } => {
-            let incident = api.incident_ack(&incident, &reason).await?;
-            format!("{} is {}", incident.id, incident.state)
+            said(api.incident_ack(&incident, &reason).await?, |it| format!("{} is {}", it.id, it.state))
         }
         Act::Resolve { incident, reason } => {
-            let incident = api.incident_resolve(&incident, &reason).await?;
-            format!("{} is {}", incident.id, incident.state)
+            said(api.incident_resolve(&incident, &reason).await?, |it| format!("{} is {}", it.id, it.state))
         }
     })
+}
+
+/// What was done, or why there was nothing to do.
+fn said<T>(changed: Changed<T>, done: impl FnOnce(&T) -> String) -> String {
+    changed.already.unwrap_or_else(|| done(&changed.now))
 }
 
 /// What went wrong, what to try, and what overrides it.

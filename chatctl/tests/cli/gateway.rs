@@ -16,9 +16,9 @@ gw-2     live    active  40           1000      -          -
     let yaml = fleet.ok(&["gateway", "show", "gw-2", "-o", "yaml"]).await;
     assert!(yaml.starts_with("id: gw-2\nstatus: live\nphase: active\nconnections: 40\n"), "{yaml}");
     let nodes = "\
-NODE  ROLE     STATUS  DESIRED  ACKED  LAG       TROUBLE
-gw-1  gateway  live    0        0      0 / 0 ms  -
-gw-2  gateway  live    0        0      0 / 0 ms  -
+NODE  ROLE     STATUS  DESIRED  ACKED  LAG       FANOUT  TROUBLE
+gw-1  gateway  live    0        0      0 / 0 ms  -       -
+gw-2  gateway  live    0        0      0 / 0 ms  -       -
 ";
     assert_eq!(fleet.ok(&["node", "list"]).await, nodes);
 }
@@ -27,8 +27,8 @@ gw-2  gateway  live    0        0      0 / 0 ms  -
 async fn a_drain_is_watched_to_its_end_and_undone() {
     let fleet = Fleet::pair(false).await;
     let dry = fleet.ok(&["gateway", "drain", "gw-1", "--dry-run", "--deadline", "10s"]).await;
-    let plan = "drain gw-1: 120 connections move within 10.0 s, at most 100/s; \
-                1 other gateways would have 160 of 1000 connections";
+    let plan = "drain gw-1: move 120 connections within 10.0 s, at most 100/s; \
+                1 other gateway would have 160 of 1,000 connections";
     assert_eq!(dry, format!("dry run: {plan}\n"));
 
     let unconfirmed = fleet.run(&["gateway", "drain", "gw-1", "--deadline", "10s"]).await;
@@ -42,9 +42,14 @@ async fn a_drain_is_watched_to_its_end_and_undone() {
     let shown = fleet.ok(&["gateway", "show", "gw-1"]).await;
     assert!(shown.contains("drained  0            1000      op-1-xxxx"), "{shown}");
 
-    let again = fleet.run(&["gateway", "drain", "gw-1", "--yes"]).await;
-    assert_eq!(again.code, 3);
+    let again = fleet.run(&["gateway", "drain", "gw-1", "--yes", "--wait"]).await;
+    let already = "gateway gw-1 is drained already, by op-1-xxxx: nothing to do\n";
+    assert_eq!((again.code, again.err.as_str()), (0, already));
+    let again = fleet.ok(&["gateway", "drain", "gw-1", "--yes", "-o", "json"]).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap()["already"], already.trim_end());
     let undrain = fleet.ok(&["gateway", "undrain", "gw-1", "--wait"]).await;
     assert_eq!(undrain.lines().last(), Some("gw-1 accepts connections"));
-    assert_eq!(fleet.run(&["gateway", "undrain", "gw-1"]).await.code, 3);
+    let again = fleet.run(&["gateway", "undrain", "gw-1"]).await;
+    assert_eq!((again.code, again.err.as_str()), (0, "gateway gw-1 is not drained: nothing to do\n"));
+    assert!(again.out.contains("undrain  gw-1    succeeded"), "{again:?}");
 }

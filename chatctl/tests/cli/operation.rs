@@ -24,7 +24,14 @@ op-1-xxxx  drain  gw-1    running  ordered  120/120  admin  kernel update
         timed_out.err,
         "error: op-1-xxxx has not ended in time\nhint: op-1-xxxx goes on; end it with `chatctl operation cancel op-1-xxxx`\n"
     );
-    let busy = fleet.run(&["gateway", "drain", "gw-1", "--yes"]).await;
+    let twice = fleet.run(&["gateway", "drain", "gw-1", "--yes"]).await;
+    assert_eq!((twice.code, twice.out.as_str()), (0, table));
+    assert_eq!(
+        twice.err,
+        "gateway gw-1 is draining already, by op-1-xxxx: nothing to do\n\
+         watch it: chatctl operation watch op-1-xxxx\n"
+    );
+    let busy = fleet.run(&["gateway", "undrain", "gw-1"]).await;
     assert_eq!(busy.code, 3);
     assert_eq!(
         busy.err,
@@ -41,7 +48,8 @@ op-1-xxxx  drain  gw-1    running  ordered  120/120  admin  kernel update
     assert_eq!((watched.code, watched.err.as_str()), (1, "error: op-1-xxxx was cancelled\n"));
     let shown = fleet.ok(&["operation", "show", &id, "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["state"], "cancelled");
-    assert_eq!(fleet.run(&["operation", "cancel", &id]).await.code, 3);
+    let twice = fleet.run(&["operation", "cancel", &id]).await;
+    assert_eq!((twice.code, twice.err.as_str()), (0, "operation op-1-xxxx is cancelled already: nothing to do\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

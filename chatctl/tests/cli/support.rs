@@ -40,6 +40,7 @@ impl Node for FakeGateway {
             capacity: 1_000,
             zone: "here".into(),
             desired_version: 0,
+            roles: Vec::new(),
         }
     }
 
@@ -80,7 +81,7 @@ pub(crate) struct Ran {
 /// Runs the program with a config directory of its own, and no terminal.
 pub(crate) async fn chatctl_in(config: &Path, args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(args).stdin(Stdio::null()).env("XDG_CONFIG_HOME", config);
+    command.args(args).stdin(Stdio::null()).env("XDG_CONFIG_HOME", config).env("XDG_DATA_HOME", config.join("share"));
     for name in ["CHATCTL_CONTEXT", "CHATCTL_ADMIN_TOKEN", "CHATCTL_SERVICE_TOKEN", "CHATCTL_JWT_SECRET"] {
         command.env_remove(name);
     }
@@ -101,14 +102,14 @@ fn normal(text: &str) -> String {
             word.push(c);
             continue;
         }
+        // The colon of a sentence is no part of a name.
+        let (name, colon) = word.strip_suffix(':').map_or((word.as_str(), ""), |name| (name, ":"));
         if is_time(&word) {
             done.push_str("2026-01-01T00:00:00Z");
-        } else if is_operation(&word) {
-            done.push_str(&word[..5]);
-            done.push_str("xxxx");
-        } else if is_incident(&word) {
-            done.push_str(&word[..6]);
-            done.push_str("xxxx");
+        } else if is_operation(name) {
+            done.push_str(&format!("{}xxxx{colon}", &name[..5]));
+        } else if is_incident(name) {
+            done.push_str(&format!("{}xxxx{colon}", &name[..6]));
         } else if let Some(("127.0.0.1", _)) = word.split_once(':') {
             done.push_str("127.0.0.1:PORT");
         } else {

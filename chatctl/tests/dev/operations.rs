@@ -35,19 +35,21 @@ async fn an_override_is_in_force_everywhere_and_ends_by_itself() {
             .count(),
         1
     );
-    for (bad, code) in [
+    for (args, code) in [
         (vec!["breaker", "open", "planet", "--for", "1m", "--reason", "x", "--yes"], 2),
         (vec!["breaker", "open", "presence", "--for", "1m", "--yes"], 2),
         (vec!["consistency", "set", "one", "--for", "31m", "--reason", "x", "--yes"], 2),
         (vec!["fault", "inject", "kill", "--for", "5s", "--reason", "x", "--yes"], 2),
-        (vec!["breaker", "auto", "presence"], 4),
+        (vec!["breaker", "auto", "presence"], 0),
+        (vec!["breaker", "auto", "planet"], 2),
+        (vec!["breaker", "auto", "presence", "--scope", "gw-9"], 4),
         (vec!["heartbeats", "limit", "0", "--for", "1m", "--reason", "x", "--yes"], 2),
         (vec!["session", "show", "nobody"], 4),
-        (vec!["prescale", "revert", "--yes"], 3),
+        (vec!["prescale", "revert", "--yes"], 0),
         (vec!["wait", "--for", "gateway/gw-9.connections==0"], 4),
     ] {
-        let ran = home.run(&bad).await;
-        assert_eq!(ran.code, code, "{bad:?}: {ran:?}");
+        let ran = home.run(&args).await;
+        assert_eq!(ran.code, code, "{args:?}: {ran:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The audit: who, what, why, before, after, result.
 
-use protocol::admin::{AuditEntry, AuditVerdict, Operation, OperationPhase, Override, Page, Role};
+use protocol::admin::{AuditEntry, AuditVerdict, Changed, Operation, OperationPhase, Override, Page, Role};
 
 use super::{Actor, App, check_limit};
 use crate::{
@@ -66,6 +66,19 @@ impl App {
         let actor = Actor::new("control-plane", Role::Admin);
         let deed = Deed { action: "override end", target: &one.id, reason: &one.reason };
         Change::Audit(self.audit_line(&actor, &deed, &one.lever.to_string(), one.state.as_str(), by))
+    }
+
+    /// Something is as it was asked to be: that is written down, and nothing else is done.
+    pub(super) async fn unchanged<T: Clone>(
+        &self,
+        actor: &Actor,
+        deed: &Deed<'_>,
+        it: &T,
+        state: &str,
+        why: String,
+    ) -> Result<Changed<T>, AppError> {
+        self.store.commit(vec![self.audit_done(actor, deed, state, state)]).await?;
+        Ok(Changed::already(it.clone(), why))
     }
 
     /// Passes a result on; a refusal is written down first.

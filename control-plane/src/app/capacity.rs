@@ -1,9 +1,9 @@
 //! Capacity: what the fleet bears, what an event needs, and beginning to scale for it. [`crate::scale`] drives it.
 
-use domain::{Load, NodeCapacity, StoreAdvice, detect::store_is_tired, needed};
+use domain::{Load, NodeCapacity, StoreAdvice, counted, detect::store_is_tired, needed};
 use protocol::admin::{
-    CapacityInput, CreateEvent, EventState, NodeCounts, NodeRole, Operation, OperationKind, PlanRow, PrescaleDetail,
-    PrescalePlan, PrescaleRequest, Role, ScaleEvent,
+    CapacityInput, Changed, CreateEvent, EventState, NodeCounts, NodeRole, Operation, OperationKind, PlanRow,
+    PrescaleDetail, PrescalePlan, PrescaleRequest, Role, ScaleEvent,
 };
 
 use super::{Actor, App, audit::Deed, check_reason};
@@ -72,14 +72,14 @@ impl App {
     }
 
     /// Forgets an event. A fleet that is scaled for it stays so until `prescale revert`.
-    pub async fn event_remove(&self, actor: &Actor, name: &str, reason: &str) -> Result<ScaleEvent, AppError> {
+    pub async fn event_remove(&self, actor: &Actor, name: &str, reason: &str) -> Result<Changed<ScaleEvent>, AppError> {
         let deed = Deed { action: "event remove", target: name, reason };
         let result = self.event_end(actor, name, &deed).await;
         self.audited(actor, &deed, result).await
     }
 
     /// Adds the nodes that a factor needs, or takes away what the last prescale added.
-    pub async fn prescale(&self, actor: &Actor, request: &PrescaleRequest) -> Result<Operation, AppError> {
+    pub async fn prescale(&self, actor: &Actor, request: &PrescaleRequest) -> Result<Changed<Operation>, AppError> {
         let action = if request.factor.is_some() { "prescale apply" } else { "prescale revert" };
         let deed = Deed { action, target: "fleet", reason: &request.reason };
         let result = self.prescale_begin(actor, request, &deed).await;
@@ -162,17 +162,21 @@ impl App {
         Ok(event)
     }
 
-    async fn event_end(&self, actor: &Actor, name: &str, deed: &Deed<'_>) -> Result<ScaleEvent, AppError> {
+    async fn event_end(&self, actor: &Actor, name: &str, deed: &Deed<'_>) -> Result<Changed<ScaleEvent>, AppError> {
         check_reason(deed.reason)?;
         let _writing = self.writing.lock().await;
         let found = self.store.document(DocumentKind::Event, name).await?;
         let document = found.ok_or_else(|| AppError::not_found("event", name))?;
         let mut event = read_event(&document)?;
+        if event.state == EventState::Over {
+            let why = format!("event {name} is over already: nothing to do");
+            return self.unchanged(actor, deed, &event, event.state.as_str(), why).await;
+        }
         let audit = self.audit_done(actor, deed, event.state.as_str(), "over");
         event.state = EventState::Over;
         let changes = vec![write_event(&event, document.number, document.revision + 1)?, audit];
         self.store.commit(changes).await?;
-        Ok(event)
+        Ok(Changed::done(event))
     }
 
     async fn prescale_begin(
@@ -180,7 +184,7 @@ impl App {
         actor: &Actor,
         request: &PrescaleRequest,
         deed: &Deed<'_>,
-    ) -> Result<Operation, AppError> {
+    ) -> Result<Changed<Operation>, AppError> {
         check_reason(&request.reason)?;
         if matches!(self.provisioner, Provisioner::None) {
             return Err(AppError::Conflict {
@@ -211,10 +215,7 @@ impl App {
                 (target, with)
             }
             None => {
-                let before = in_force.ok_or_else(|| AppError::Conflict {
-                    what: "nothing was scaled up: there is nothing to go back to".to_owned(),
-                    hint: "chatctl operation list shows what was done".to_owned(),
-                })?;
+                let Some(before) = in_force else { return self.prescale_of_nothing(actor, now, deed).await };
                 let before: NodeCounts =
                     serde_json::from_str(&before.body).map_err(|error| StoreError::Corrupt(error.to_string()))?;
                 // A node of the message store holds data: taking one away is not for an event that is over.
@@ -222,7 +223,21 @@ impl App {
                 (NodeCounts { store_nodes: before.store_nodes.max(now.store_nodes), ..before }, None)
             }
         };
-        self.prescale_to(actor, deed, now, target, request.factor.is_none(), with).await
+        self.prescale_to(actor, deed, now, target, request.factor.is_none(), with).await.map(Changed::done)
+    }
+
+    /// There is nothing to go back to. The caller holds `writing`.
+    async fn prescale_of_nothing(
+        &self,
+        actor: &Actor,
+        now: NodeCounts,
+        deed: &Deed<'_>,
+    ) -> Result<Changed<Operation>, AppError> {
+        let detail = PrescaleDetail { before: now, target: now, is_down: true, is_told: false, leaving: Vec::new() };
+        let value = serde_json::to_value(&detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let operation = self.operation_new(actor, OperationKind::Prescale, deed.target, deed.reason, value).await?;
+        let why = "nothing was scaled up: nothing to do".to_owned();
+        self.operation_of_nothing(actor, operation, &counts(now), why, deed).await
     }
 
     /// The change that goes with the end of a scale-down: there is nothing to go back to any more.
@@ -361,7 +376,8 @@ fn check_factor(factor: f64) -> Result<(), AppError> {
 }
 
 fn counts(counts: NodeCounts) -> String {
-    format!("{} gateways, {} workers, {} store nodes", counts.gateways, counts.workers, counts.store_nodes)
+    let (gateways, workers) = (counted(counts.gateways, "gateways"), counted(counts.workers, "workers"));
+    format!("{gateways}, {workers}, {}", counted(counts.store_nodes, "store nodes"))
 }
 
 /// Reads an event back.

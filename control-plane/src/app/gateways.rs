@@ -3,7 +3,8 @@
 use domain::{DrainPlan, DrainRefusal, Survivors, drain_guard};
 use protocol::{
     admin::{
-        DrainOrdered, DrainPreview, DrainRequest, Gateway, GatewayPhase, NodeRole, NodeStatus, Operation, OperationKind,
+        Changed, DrainOrdered, DrainPreview, DrainRequest, Gateway, GatewayPhase, NodeRole, NodeStatus, Operation,
+        OperationKind, OperationState,
     },
     node::DrainPhase,
 };
@@ -73,15 +74,15 @@ impl App {
         })
     }
 
-    /// Begins to drain a gateway.
-    pub async fn drain(&self, actor: &Actor, id: &str, request: &DrainRequest) -> Result<Operation, AppError> {
+    /// Begins to drain a gateway. One that drains or is drained stays with the operation that does or did that.
+    pub async fn drain(&self, actor: &Actor, id: &str, request: &DrainRequest) -> Result<Changed<Operation>, AppError> {
         let deed = Deed { action: "gateway drain", target: id, reason: &request.reason };
         let result = self.drain_begin(actor, id, request, &deed).await;
         self.audited(actor, &deed, result).await
     }
 
     /// Puts a drained gateway back into service.
-    pub async fn undrain(&self, actor: &Actor, id: &str, reason: &str) -> Result<Operation, AppError> {
+    pub async fn undrain(&self, actor: &Actor, id: &str, reason: &str) -> Result<Changed<Operation>, AppError> {
         let deed = Deed { action: "gateway undrain", target: id, reason };
         let result = self.undrain_begin(actor, id, &deed).await;
         self.audited(actor, &deed, result).await
@@ -93,7 +94,7 @@ impl App {
         id: &str,
         request: &DrainRequest,
         deed: &Deed<'_>,
-    ) -> Result<Operation, AppError> {
+    ) -> Result<Changed<Operation>, AppError> {
         check_reason(&request.reason)?;
         let _writing = self.writing.lock().await;
         let view = self.gateway_view(id)?;
@@ -105,12 +106,13 @@ impl App {
                 hint: "its clients reconnect elsewhere by themselves; start it again or leave it".to_owned(),
             });
         }
+        if let Some(drain) = running(&active, OperationKind::Drain, id) {
+            let why = format!("gateway {id} is draining already, by {}: nothing to do", drain.id);
+            return self.unchanged(actor, deed, drain, "draining", why).await;
+        }
         check_idle(id, &active)?;
         if let Some(drain) = &view.desired.drain {
-            return Err(AppError::Conflict {
-                what: format!("gateway {id} is drained already, by {}", drain.operation),
-                hint: format!("put it back into service: chatctl gateway undrain {id}"),
-            });
+            return self.drained(actor, id, &drain.operation, deed).await;
         }
         self.check_zone(&view, &active, request)?;
         if let Err(refusal) = drain_guard(&plan, survivors)
@@ -122,7 +124,30 @@ impl App {
             });
         }
         let drain = Some(ordered(&plan, request));
-        self.operation_create(actor, OperationKind::Drain, drain, plan.connections as u64, deed).await
+        self.operation_create(actor, OperationKind::Drain, drain, plan.connections as u64, deed)
+            .await
+            .map(Changed::done)
+    }
+
+    /// A gateway is drained: nothing to do, unless it was emptied for something else, as a restart, and will not stay so.
+    async fn drained(
+        &self,
+        actor: &Actor,
+        id: &str,
+        by: &str,
+        deed: &Deed<'_>,
+    ) -> Result<Changed<Operation>, AppError> {
+        let known = self.store.operation(by).await?;
+        match known.filter(|it| it.kind == OperationKind::Drain && it.state == OperationState::Succeeded) {
+            Some(drain) => {
+                let why = format!("gateway {id} is drained already, by {by}: nothing to do");
+                self.unchanged(actor, deed, &drain, "drained", why).await
+            }
+            None => Err(AppError::Conflict {
+                what: format!("gateway {id} is drained already, by {by}"),
+                hint: format!("put it back into service: chatctl gateway undrain {id}"),
+            }),
+        }
     }
 
     /// One gateway of a zone at once: a zone is what fails together, and two that leave it leave it short.
@@ -146,18 +171,25 @@ impl App {
         }
     }
 
-    async fn undrain_begin(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Operation, AppError> {
+    async fn undrain_begin(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Changed<Operation>, AppError> {
         check_reason(deed.reason)?;
         let _writing = self.writing.lock().await;
         let view = self.gateway_view(id)?;
-        check_idle(id, &self.active().await?)?;
-        if view.desired.drain.is_none() {
-            return Err(AppError::Conflict {
-                what: format!("gateway {id} is not drained"),
-                hint: format!("see chatctl gateway show {id}"),
-            });
+        let active = self.active().await?;
+        if let Some(undrain) = running(&active, OperationKind::Undrain, id) {
+            let why = format!("gateway {id} is put back into service already, by {}: nothing to do", undrain.id);
+            return self.unchanged(actor, deed, undrain, "undraining", why).await;
         }
-        self.operation_create(actor, OperationKind::Undrain, None, view.report.connections, deed).await
+        check_idle(id, &active)?;
+        if view.desired.drain.is_none() {
+            let operation =
+                self.operation_new(actor, OperationKind::Undrain, id, deed.reason, serde_json::Value::Null).await?;
+            let why = format!("gateway {id} is not drained: nothing to do");
+            return self.operation_of_nothing(actor, operation, "active", why, deed).await;
+        }
+        self.operation_create(actor, OperationKind::Undrain, None, view.report.connections, deed)
+            .await
+            .map(Changed::done)
     }
 
     fn gateway_view(&self, id: &str) -> Result<NodeView, AppError> {
@@ -204,6 +236,11 @@ impl App {
         }
         Ok((plan, survivors))
     }
+}
+
+/// The operation of a kind that goes on with a gateway. One that is being cancelled goes the other way.
+fn running<'a>(active: &'a [Operation], kind: OperationKind, id: &str) -> Option<&'a Operation> {
+    active.iter().find(|it| it.kind == kind && it.target == id && it.state == OperationState::Running)
 }
 
 /// One operation per gateway at a time.

@@ -1,6 +1,6 @@
 //! Incidents: looking at them, taking them, resolving them by hand. [`crate::detect`] opens them.
 
-use protocol::admin::{Incident, IncidentState, Mode, Page, Role};
+use protocol::admin::{Changed, Incident, IncidentState, Mode, Page, Role};
 
 use super::{Actor, App, audit::Deed, check_limit, check_reason};
 use crate::{
@@ -57,14 +57,14 @@ impl App {
     }
 
     /// Takes an incident: the others see that somebody has it.
-    pub async fn incident_ack(&self, actor: &Actor, id: &str, reason: &str) -> Result<Incident, AppError> {
+    pub async fn incident_ack(&self, actor: &Actor, id: &str, reason: &str) -> Result<Changed<Incident>, AppError> {
         let deed = Deed { action: "incident ack", target: id, reason };
         let result = self.change(actor, id, &deed, IncidentState::Acknowledged).await;
         self.audited(actor, &deed, result).await
     }
 
     /// Resolves an incident by hand. It opens again only after its rule was false once.
-    pub async fn incident_resolve(&self, actor: &Actor, id: &str, reason: &str) -> Result<Incident, AppError> {
+    pub async fn incident_resolve(&self, actor: &Actor, id: &str, reason: &str) -> Result<Changed<Incident>, AppError> {
         let deed = Deed { action: "incident resolve", target: id, reason };
         let result = self.change(actor, id, &deed, IncidentState::Resolved).await;
         self.audited(actor, &deed, result).await
@@ -76,19 +76,27 @@ impl App {
         id: &str,
         deed: &Deed<'_>,
         state: IncidentState,
-    ) -> Result<Incident, AppError> {
+    ) -> Result<Changed<Incident>, AppError> {
         check_reason(deed.reason)?;
         let _writing = self.writing.lock().await;
         let found = self.store.document(DocumentKind::Incident, id).await?;
         let document = found.ok_or_else(|| AppError::not_found("incident", id))?;
         let mut incident = read(&document)?;
-        if incident.state == IncidentState::Resolved {
-            return Err(AppError::Conflict {
-                what: format!("incident {id} is resolved already, by {}", incident.resolved_by.unwrap_or_default()),
-                hint: "chatctl incident list shows those that are not".to_owned(),
-            });
-        }
         let before = incident.state;
+        if before == IncidentState::Resolved {
+            let what =
+                format!("incident {id} is resolved already, by {}", incident.resolved_by.as_deref().unwrap_or("-"));
+            if state == IncidentState::Resolved {
+                return self.unchanged(actor, deed, &incident, before.as_str(), format!("{what}: nothing to do")).await;
+            }
+            let hint = "chatctl incident list shows those that are not".to_owned();
+            return Err(AppError::Conflict { what, hint });
+        }
+        // Somebody else takes it over.
+        if before == state && incident.acknowledged_by.as_ref() == Some(&actor.name) {
+            let why = format!("incident {id} is {}'s already: nothing to do", actor.name);
+            return self.unchanged(actor, deed, &incident, before.as_str(), why).await;
+        }
         incident.state = state;
         match state {
             IncidentState::Resolved => {
@@ -105,7 +113,7 @@ impl App {
             self.resolved_by_hand.lock().push(key(&incident));
             self.hooks.push(crate::detect::Event::Resolved(incident.clone()));
         }
-        Ok(incident)
+        Ok(Changed::done(incident))
     }
 
     /// When an incident's rule held last, while that is not written down yet.

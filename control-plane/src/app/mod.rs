@@ -3,6 +3,7 @@
 mod audit;
 pub(crate) mod capacity;
 pub(crate) mod consistency;
+mod forget;
 mod gateways;
 pub(crate) mod incidents;
 mod lever;

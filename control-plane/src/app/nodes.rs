@@ -115,10 +115,11 @@ impl NodeView {
         if self.lost { NodeStatus::Lost } else { NodeStatus::Live }
     }
 
-    fn to_node(&self) -> Node {
+    pub(super) fn to_node(&self) -> Node {
         Node {
             id: self.record.id.clone(),
             role: self.record.role,
+            roles: self.record.roles.clone(),
             status: self.status(),
             incarnation: self.record.incarnation,
             software: self.record.software.clone(),
@@ -131,6 +132,7 @@ impl NodeView {
             partitions: self.report.partitions,
             lag_records: self.report.lag_records,
             lag_ms: self.report.lag_ms,
+            fanout_queue: self.report.figures.as_ref().map_or(0, |figures| figures.fanout_queue),
             trouble: self.report.trouble.clone(),
         }
     }
@@ -297,6 +299,11 @@ impl Nodes {
         })
     }
 
+    /// Nodes that the store does not know any more.
+    pub(super) fn forget(&self, ids: &[String]) {
+        self.entries.lock().retain(|id, _| !ids.contains(id));
+    }
+
     /// A stream ended.
     pub(crate) fn closed(&self, id: &str, session: &Session) {
         if let Some(entry) = self.entries.lock().get_mut(id).filter(|entry| entry.is_session(session)) {
@@ -321,6 +328,7 @@ fn record_of(register: &Register) -> Result<NodeRecord, String> {
     Ok(NodeRecord {
         id: register.node.clone(),
         role,
+        roles: register.roles.clone(),
         incarnation: register.incarnation,
         client_url: register.client_url.clone(),
         http_url: register.http_url.clone(),
@@ -339,20 +347,6 @@ impl App {
     /// One node.
     pub fn node(&self, id: &str) -> Result<Node, AppError> {
         self.nodes.view(id).map(|view| view.to_node()).ok_or_else(|| AppError::not_found("node", id))
-    }
-
-    /// Forgets nodes that are gone for good. One that is heard is not forgotten.
-    pub(crate) async fn nodes_forget(&self, ids: &[String]) -> Result<(), AppError> {
-        let _writing = self.writing.lock().await;
-        let gone: Vec<String> =
-            ids.iter().filter(|id| self.nodes.view(id).is_some_and(|view| view.lost)).cloned().collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
-        self.store.commit(gone.iter().cloned().map(Change::ForgetNode).collect()).await?;
-        let mut entries = self.nodes.entries.lock();
-        entries.retain(|id, _| !gone.contains(id));
-        Ok(())
     }
 
     /// A node came: its stream takes the place of an older one, unless a later life of the node is live.

@@ -1,7 +1,7 @@
 //! Operations: whatever takes longer than a call. Watching one is separate from running it.
 
 use protocol::admin::{
-    DrainOrdered, Operation, OperationEvent, OperationKind, OperationPhase, OperationState, Page, Progress,
+    Changed, DrainOrdered, Operation, OperationEvent, OperationKind, OperationPhase, OperationState, Page, Progress,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -54,21 +54,21 @@ impl App {
     }
 
     /// Cancels an operation: it undoes what it did, then ends. Cancelling twice is one cancel.
-    pub async fn cancel(&self, actor: &Actor, id: &str, reason: &str) -> Result<Operation, AppError> {
+    pub async fn cancel(&self, actor: &Actor, id: &str, reason: &str) -> Result<Changed<Operation>, AppError> {
         let deed = Deed { action: "operation cancel", target: id, reason };
         let result = self.cancel_begin(actor, id, &deed).await;
         self.audited(actor, &deed, result).await
     }
 
-    async fn cancel_begin(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Operation, AppError> {
+    async fn cancel_begin(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Changed<Operation>, AppError> {
         check_reason(deed.reason)?;
         let _writing = self.writing.lock().await;
         let mut operation = self.operation(id).await?;
         match (operation.state, operation.kind) {
-            (OperationState::Cancelling, _) => {
-                let audit = self.audit_done(actor, deed, "cancelling", "cancelling");
-                self.store.commit(vec![audit]).await?;
-                return Ok(operation);
+            (state @ (OperationState::Cancelling | OperationState::Cancelled), _) => {
+                let is = if state == OperationState::Cancelled { "is cancelled" } else { "is being cancelled" };
+                let why = format!("operation {id} {is} already: nothing to do");
+                return self.unchanged(actor, deed, &operation, state.as_str(), why).await;
             }
             (OperationState::Running, OperationKind::Undrain) => {
                 return Err(AppError::Conflict {
@@ -90,7 +90,23 @@ impl App {
         self.operation_save(&mut operation, format!("cancelled by {}", actor.name), vec![audit]).await?;
         self.nudge.notify_one();
         self.runs.notify_one();
-        Ok(operation)
+        Ok(Changed::done(operation))
+    }
+
+    /// Records an operation that ends as it begins, for it finds nothing to do: whoever waits for one has one to wait
+    /// for. The caller holds `writing`.
+    pub(super) async fn operation_of_nothing(
+        &self,
+        actor: &Actor,
+        mut operation: Operation,
+        state: &str,
+        why: String,
+        deed: &Deed<'_>,
+    ) -> Result<Changed<Operation>, AppError> {
+        let asked = self.audit_done(actor, deed, state, &format!("operation {}", operation.id));
+        let ended = self.operation_end(&mut operation, OperationState::Succeeded, None);
+        self.operation_save(&mut operation, why.clone(), vec![asked, ended]).await?;
+        Ok(Changed::already(operation, why))
     }
 
     /// Records a new operation; the reconciler does the rest. The caller holds `writing`.

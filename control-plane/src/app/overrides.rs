@@ -3,8 +3,8 @@
 
 use protocol::{
     admin::{
-        Breaker, BreakerState, CreateOverride, Lever, NodeRole, Override, OverrideOnNode, OverrideState, RevertRequest,
-        Standing,
+        Breaker, BreakerState, Changed, CreateOverride, Lever, NodeRole, Override, OverrideOnNode, OverrideState,
+        RevertRequest, Standing,
     },
     node,
 };
@@ -68,7 +68,7 @@ impl App {
     }
 
     /// Ends an override before its time. Ending one that is over changes nothing.
-    pub async fn override_end(&self, actor: &Actor, id: &str, reason: &str) -> Result<Override, AppError> {
+    pub async fn override_end(&self, actor: &Actor, id: &str, reason: &str) -> Result<Changed<Override>, AppError> {
         let deed = Deed { action: "override revert", target: id, reason };
         let result = self.override_revert(actor, id, &deed).await;
         self.audited(actor, &deed, result).await
@@ -86,7 +86,10 @@ impl App {
         };
         let mut ended = Vec::new();
         for one in self.overrides(false).await?.iter().filter(|one| is_meant(one)) {
-            ended.push(self.override_end(actor, &one.id, &request.reason).await?);
+            ended.push(self.override_end(actor, &one.id, &request.reason).await?.now);
+        }
+        if ended.is_empty() {
+            self.check_slot(request)?;
         }
         Ok(ended)
     }
@@ -142,20 +145,36 @@ impl App {
         Ok(one)
     }
 
-    async fn override_revert(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Override, AppError> {
+    async fn override_revert(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Changed<Override>, AppError> {
         check_reason(deed.reason)?;
         let _writing = self.writing.lock().await;
         let (mut one, document) = self.override_document(id).await?;
         let before = one.state;
-        let mut changes = vec![self.audit_done(actor, deed, before.as_str(), "ended")];
-        if !is_over(&one) {
-            self.end(&mut one, OverrideState::Ended, actor.name.clone());
-            changes.push(Change::Document(write(&one, document.number, document.revision + 1)?));
+        if is_over(&one) {
+            self.complete(&mut one, &self.nodes.views());
+            let why = format!("override {id} is over already: nothing to do");
+            return self.unchanged(actor, deed, &one, before.as_str(), why).await;
         }
-        self.store.commit(changes).await?;
+        let audit = self.audit_done(actor, deed, before.as_str(), "ended");
+        self.end(&mut one, OverrideState::Ended, actor.name.clone());
+        let ended = Change::Document(write(&one, document.number, document.revision + 1)?);
+        self.store.commit(vec![ended, audit]).await?;
         self.nudge.notify_one();
         self.complete(&mut one, &self.nodes.views());
-        Ok(one)
+        Ok(Changed::done(one))
+    }
+
+    /// Nothing is held: is there what could be?
+    fn check_slot(&self, request: &RevertRequest) -> Result<(), AppError> {
+        if let Some(name) = request.slot.strip_prefix("breaker ") {
+            check_edge("slot", name)?;
+        }
+        match &request.scope {
+            Some(scope) if scope != FLEET && self.nodes.view(scope).is_none() => {
+                Err(AppError::not_found("node", scope))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Marks an override as over.
@@ -268,11 +287,14 @@ fn check_duration(request: &CreateOverride) -> Result<(), AppError> {
     Ok(())
 }
 
-fn check_lever(lever: &Lever) -> Result<(), AppError> {
-    let edge = |field, name: &str| match EDGES.contains(&name) {
+fn check_edge(field: &'static str, name: &str) -> Result<(), AppError> {
+    match EDGES.contains(&name) {
         true => Ok(()),
         false => Err(AppError::invalid(field, format!("no edge is named {name:?}; there are {}", EDGES.join(", ")))),
-    };
+    }
+}
+
+fn check_lever(lever: &Lever) -> Result<(), AppError> {
     let percent = |percent: u8| match percent {
         1..=100 => Ok(()),
         _ => Err(AppError::invalid("percent", format!("is {percent}, must be 1-100"))),
@@ -285,7 +307,7 @@ fn check_lever(lever: &Lever) -> Result<(), AppError> {
         Lever::Breaker { state: BreakerState::HalfOpen, .. } => {
             Err(AppError::invalid("state", "a breaker is forced open or closed; half_open is its own affair"))
         }
-        Lever::Breaker { name, .. } => edge("name", name),
+        Lever::Breaker { name, .. } => check_edge("name", name),
         Lever::HeartbeatRate { per_s: 1..=100_000 } => Ok(()),
         Lever::HeartbeatRate { per_s } => Err(AppError::invalid("per_s", format!("is {per_s}, must be 1-100,000"))),
         Lever::Batch { conversation, window_ms } => {
@@ -296,8 +318,8 @@ fn check_lever(lever: &Lever) -> Result<(), AppError> {
                 _ => Err(AppError::invalid("window_ms", format!("is {window_ms}, must be 100-60,000"))),
             }
         }
-        Lever::StoreLatency { store, latency_ms } => edge("store", store).and(delay("latency_ms", *latency_ms)),
-        Lever::StoreErrors { store, percent: share } => edge("store", store).and(percent(*share)),
+        Lever::StoreLatency { store, latency_ms } => check_edge("store", store).and(delay("latency_ms", *latency_ms)),
+        Lever::StoreErrors { store, percent: share } => check_edge("store", store).and(percent(*share)),
         Lever::DropAcks { percent: share } | Lever::DropFrames { percent: share } => percent(*share),
         Lever::DelayFrames { delay_ms } => delay("delay_ms", *delay_ms),
         Lever::ConsistencyOne { .. } | Lever::Kill | Lever::Pause => Ok(()),

@@ -1,5 +1,6 @@
 //! Reconciliations: beginning one, now or on a schedule. [`crate::checks`] drives them.
 
+use domain::counted;
 use protocol::admin::{Operation, OperationKind, ReconcileDetail, ReconcileRequest, ReconcileSpan};
 
 use super::{Actor, App, audit::Deed, check_reason};
@@ -55,7 +56,8 @@ impl App {
         if let Some(every_ms) = every_ms {
             with.push(self.scheduled(&request, every_ms).await?);
         }
-        self.operation_save(&mut operation, format!("{total} records are compared with their rows"), with).await?;
+        let message = format!("{} to compare with their rows", counted(total, "records"));
+        self.operation_save(&mut operation, message, with).await?;
         self.checks.notify_one();
         Ok(operation)
     }

@@ -1,8 +1,9 @@
 //! Rollouts: beginning, pausing and resuming them. The reconciler drives them; cancelling is that of operations.
 
+use domain::counted;
 use protocol::admin::{
-    NodeRole, Operation, OperationKind, OperationPhase, OperationState, RolloutDetail, RolloutNode, RolloutRequest,
-    RolloutStep,
+    Changed, NodeRole, Operation, OperationKind, OperationPhase, OperationState, RolloutDetail, RolloutNode,
+    RolloutRequest, RolloutStep,
 };
 
 use super::{Actor, App, audit::Deed, check_reason, overrides::FLEET};
@@ -31,7 +32,7 @@ impl App {
         id: &str,
         is_paused: bool,
         reason: &str,
-    ) -> Result<Operation, AppError> {
+    ) -> Result<Changed<Operation>, AppError> {
         let action = if is_paused { "operation pause" } else { "operation resume" };
         let deed = Deed { action, target: id, reason };
         let result = self.pause(actor, id, is_paused, &deed).await;
@@ -59,7 +60,10 @@ impl App {
         if let Some(lost) = nodes.iter().find(|view| view.lost) {
             return Err(AppError::Conflict {
                 what: format!("{} is lost: a rollout begins with every node heard", lost.record.id),
-                hint: "bring it back, or let it be forgotten, first".to_owned(),
+                hint: format!(
+                    "bring it back first, or, if it is gone for good: chatctl node forget {}",
+                    lost.record.id
+                ),
             });
         }
         if nodes.is_empty() {
@@ -102,13 +106,20 @@ impl App {
             return Ok(operation);
         }
         let audit = self.audit_done(actor, deed, "", &format!("operation {}", operation.id));
-        let message = format!("rollout of {} {}s, {max_unavailable} at once", nodes.len(), request.role);
+        let target = format!("{}s", request.role);
+        let message = format!("rollout of {}, {max_unavailable} at once", counted(nodes.len() as u64, &target));
         self.operation_save(&mut operation, message, vec![audit]).await?;
         self.nudge.notify_one();
         Ok(operation)
     }
 
-    async fn pause(&self, actor: &Actor, id: &str, is_paused: bool, deed: &Deed<'_>) -> Result<Operation, AppError> {
+    async fn pause(
+        &self,
+        actor: &Actor,
+        id: &str,
+        is_paused: bool,
+        deed: &Deed<'_>,
+    ) -> Result<Changed<Operation>, AppError> {
         check_reason(deed.reason)?;
         let _writing = self.writing.lock().await;
         let mut operation = self.operation(id).await?;
@@ -123,6 +134,12 @@ impl App {
         }
         let mut detail = rollout_detail(&operation)?;
         let before = if detail.is_paused { "paused" } else { "running" };
+        if detail.is_paused == is_paused {
+            let is = if is_paused { "is paused already" } else { "is not paused" };
+            return self
+                .unchanged(actor, deed, &operation, before, format!("operation {id} {is}: nothing to do"))
+                .await;
+        }
         detail.is_paused = is_paused;
         operation.phase = if is_paused { OperationPhase::Paused } else { OperationPhase::Working };
         operation.detail = serde_json::to_value(&detail).map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -130,7 +147,7 @@ impl App {
         let audit = self.audit_done(actor, deed, before, after);
         self.operation_save(&mut operation, format!("{after} by {}", actor.name), vec![audit]).await?;
         self.nudge.notify_one();
-        Ok(operation)
+        Ok(Changed::done(operation))
     }
 }
 

@@ -67,7 +67,8 @@ impl App {
                 None => kicked.unreachable.push(gateway.clone()),
             }
         }
-        let audit = self.audit_done(actor, deed, "", &format!("{} connections closed", kicked.closed));
+        let audit =
+            self.audit_done(actor, deed, "", &format!("{} closed", domain::counted(kicked.closed, "connections")));
         self.store.commit(vec![audit]).await?;
         Ok(kicked)
     }

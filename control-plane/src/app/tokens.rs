@@ -1,7 +1,7 @@
 //! Bearer tokens. Only the hash of a secret is kept, and looked up by: no comparison ever sees the secret itself.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use protocol::admin::{CreateToken, Role, Token, TokenCreated};
+use protocol::admin::{Changed, CreateToken, Role, Token, TokenCreated};
 use rand::{TryRngCore as _, rngs::OsRng};
 
 use super::{Actor, App, audit::Deed, check_reason};
@@ -53,7 +53,7 @@ impl App {
     }
 
     /// Ends a token at once.
-    pub async fn token_revoke(&self, actor: &Actor, id: &str) -> Result<Token, AppError> {
+    pub async fn token_revoke(&self, actor: &Actor, id: &str) -> Result<Changed<Token>, AppError> {
         let deed = Deed { action: "token revoke", target: id, reason: "" };
         let result = self.token_end(actor, id, &deed).await;
         self.audited(actor, &deed, result).await
@@ -90,7 +90,7 @@ impl App {
         Ok(TokenCreated { token, secret })
     }
 
-    async fn token_end(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Token, AppError> {
+    async fn token_end(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Changed<Token>, AppError> {
         let known = self.store.tokens().await?.into_iter().find(|record| record.token.id == id);
         let mut record = known.ok_or_else(|| AppError::not_found("token", id))?;
         if id == BOOTSTRAP {
@@ -99,10 +99,13 @@ impl App {
                 hint: "change it there and restart".to_owned(),
             });
         }
-        let before = if record.token.revoked_ms.is_some() { "revoked" } else { "valid" };
-        record.token.revoked_ms.get_or_insert(self.clock.now_ms());
-        let audit = self.audit_done(actor, deed, before, "revoked");
+        if record.token.revoked_ms.is_some() {
+            let why = format!("token {id} is revoked already: nothing to do");
+            return self.unchanged(actor, deed, &record.token, "revoked", why).await;
+        }
+        record.token.revoked_ms = Some(self.clock.now_ms());
+        let audit = self.audit_done(actor, deed, "valid", "revoked");
         self.store.commit(vec![Change::Token(record.clone()), audit]).await?;
-        Ok(record.token)
+        Ok(Changed::done(record.token))
     }
 }

@@ -153,6 +153,7 @@ mod tests {
         let record = NodeRecord {
             id: id.into(),
             role: NodeRole::Gateway,
+            roles: Vec::new(),
             incarnation,
             client_url: String::new(),
             http_url: String::new(),

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use protocol::admin::{
-    CreateEvent, Operation, Page, PrescalePlan, PrescaleRequest, ProblemBody, ReasonRequest, ScaleEvent,
+    Changed, CreateEvent, Operation, Page, PrescalePlan, PrescaleRequest, ProblemBody, ReasonRequest, ScaleEvent,
 };
 use serde::Deserialize;
 
@@ -48,23 +48,23 @@ pub(super) async fn add(
 
 /// Forgets an event.
 #[utoipa::path(delete, path = "/v1/events/{id}", tag = "capacity", params(("id" = String, Path)),
-    request_body = ReasonRequest, responses((status = 200, body = ScaleEvent), (status = "4XX", body = ProblemBody)))]
+    request_body = ReasonRequest, responses((status = 200, body = Changed<ScaleEvent>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn remove(
     State(http): State<Http>,
     Caller(actor): Caller,
     Id(name): Id,
     Body(request): Body<ReasonRequest>,
-) -> Answer<Json<ScaleEvent>> {
+) -> Answer<Json<Changed<ScaleEvent>>> {
     http.app.event_remove(&actor, &name, &request.reason).await.map(Json).map_err(Refusal::audited)
 }
 
 /// Adds the nodes that a factor needs, or takes away what the last prescale added.
 #[utoipa::path(post, path = "/v1/prescale", tag = "capacity", request_body = PrescaleRequest,
-    responses((status = 200, body = Operation), (status = "4XX", body = ProblemBody)))]
+    responses((status = 200, body = Changed<Operation>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn apply(
     State(http): State<Http>,
     Caller(actor): Caller,
     Body(request): Body<PrescaleRequest>,
-) -> Answer<Json<Operation>> {
+) -> Answer<Json<Changed<Operation>>> {
     http.app.prescale(&actor, &request).await.map(Json).map_err(Refusal::audited)
 }

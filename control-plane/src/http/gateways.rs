@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use protocol::admin::{DrainPreview, DrainRequest, Gateway, Operation, Page, ProblemBody, ReasonRequest};
+use protocol::admin::{Changed, DrainPreview, DrainRequest, Gateway, Operation, Page, ProblemBody, ReasonRequest};
 
 use super::{
     Http,
@@ -31,7 +31,7 @@ pub(super) async fn show(State(http): State<Http>, Id(id): Id) -> Answer<Json<Ga
 /// Begins to drain a gateway, or says what that would do.
 #[utoipa::path(post, path = "/v1/gateways/{id}/drain", tag = "gateways", params(("id" = String, Path)),
     request_body = DrainRequest,
-    responses((status = 202, body = Operation), (status = 200, description = "A dry run", body = DrainPreview),
+    responses((status = 202, body = Changed<Operation>), (status = 200, description = "A dry run", body = DrainPreview),
         (status = "4XX", body = ProblemBody)))]
 pub(super) async fn drain(
     State(http): State<Http>,
@@ -48,13 +48,13 @@ pub(super) async fn drain(
 
 /// Puts a drained gateway back into service.
 #[utoipa::path(post, path = "/v1/gateways/{id}/undrain", tag = "gateways", params(("id" = String, Path)),
-    request_body = ReasonRequest, responses((status = 202, body = Operation), (status = "4XX", body = ProblemBody)))]
+    request_body = ReasonRequest, responses((status = 202, body = Changed<Operation>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn undrain(
     State(http): State<Http>,
     Caller(actor): Caller,
     Id(id): Id,
     Body(request): Body<ReasonRequest>,
-) -> Answer<(StatusCode, Json<Operation>)> {
+) -> Answer<(StatusCode, Json<Changed<Operation>>)> {
     let operation = http.app.undrain(&actor, &id, &request.reason).await.map_err(Refusal::audited)?;
     Ok((StatusCode::ACCEPTED, Json(operation)))
 }

@@ -1,7 +1,7 @@
 //! `/v1/incidents`, `/v1/alerts` and `/v1/overview`.
 
 use axum::{Json, extract::State};
-use protocol::admin::{Incident, Mode, Overview, Page, ProblemBody, ReasonRequest};
+use protocol::admin::{Changed, Incident, Mode, Overview, Page, ProblemBody, ReasonRequest};
 use serde::Deserialize;
 
 use super::{
@@ -46,25 +46,25 @@ pub(super) async fn show(State(http): State<Http>, Id(id): Id) -> Answer<Json<In
 
 /// Takes an incident.
 #[utoipa::path(post, path = "/v1/incidents/{id}/ack", tag = "incidents", params(("id" = String, Path)),
-    request_body = ReasonRequest, responses((status = 200, body = Incident), (status = "4XX", body = ProblemBody)))]
+    request_body = ReasonRequest, responses((status = 200, body = Changed<Incident>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn ack(
     State(http): State<Http>,
     Caller(actor): Caller,
     Id(id): Id,
     Body(request): Body<ReasonRequest>,
-) -> Answer<Json<Incident>> {
+) -> Answer<Json<Changed<Incident>>> {
     http.app.incident_ack(&actor, &id, &request.reason).await.map(Json).map_err(Refusal::audited)
 }
 
 /// Resolves an incident by hand.
 #[utoipa::path(post, path = "/v1/incidents/{id}/resolve", tag = "incidents", params(("id" = String, Path)),
-    request_body = ReasonRequest, responses((status = 200, body = Incident), (status = "4XX", body = ProblemBody)))]
+    request_body = ReasonRequest, responses((status = 200, body = Changed<Incident>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn resolve(
     State(http): State<Http>,
     Caller(actor): Caller,
     Id(id): Id,
     Body(request): Body<ReasonRequest>,
-) -> Answer<Json<Incident>> {
+) -> Answer<Json<Changed<Incident>>> {
     http.app.incident_resolve(&actor, &id, &request.reason).await.map(Json).map_err(Refusal::audited)
 }
 

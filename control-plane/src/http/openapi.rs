@@ -25,6 +25,7 @@ use super::{
         gateways::undrain,
         nodes::list,
         nodes::show,
+        nodes::forget,
         operations::list,
         operations::show,
         operations::cancel,

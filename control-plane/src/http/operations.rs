@@ -9,7 +9,9 @@ use axum::{
     response::sse::{Event, KeepAlive, Sse},
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use protocol::admin::{Operation, OperationEvent, OperationState, Page, ProblemBody, ProblemCode, ReasonRequest};
+use protocol::admin::{
+    Changed, Operation, OperationEvent, OperationState, Page, ProblemBody, ProblemCode, ReasonRequest,
+};
 use serde::Deserialize;
 
 use super::{
@@ -61,13 +63,13 @@ pub(super) async fn show(State(http): State<Http>, Id(id): Id) -> Answer<Json<Op
 
 /// Cancels an operation: it undoes what it did, then ends.
 #[utoipa::path(post, path = "/v1/operations/{id}/cancel", tag = "operations", params(("id" = String, Path)),
-    request_body = ReasonRequest, responses((status = 200, body = Operation), (status = "4XX", body = ProblemBody)))]
+    request_body = ReasonRequest, responses((status = 200, body = Changed<Operation>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn cancel(
     State(http): State<Http>,
     Caller(actor): Caller,
     Id(id): Id,
     Body(request): Body<ReasonRequest>,
-) -> Answer<Json<Operation>> {
+) -> Answer<Json<Changed<Operation>>> {
     http.app.cancel(&actor, &id, &request.reason).await.map(Json).map_err(Refusal::audited)
 }
 

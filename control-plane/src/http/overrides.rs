@@ -1,7 +1,7 @@
 //! `/v1/overrides` and `/v1/breakers`.
 
 use axum::{Json, extract::State};
-use protocol::admin::{Breaker, CreateOverride, Override, Page, ProblemBody, ReasonRequest, RevertRequest};
+use protocol::admin::{Breaker, Changed, CreateOverride, Override, Page, ProblemBody, ReasonRequest, RevertRequest};
 use serde::Deserialize;
 
 use super::{
@@ -47,13 +47,13 @@ pub(super) async fn create(
 
 /// Ends an override before its time.
 #[utoipa::path(delete, path = "/v1/overrides/{id}", tag = "overrides", params(("id" = String, Path)),
-    request_body = ReasonRequest, responses((status = 200, body = Override), (status = "4XX", body = ProblemBody)))]
+    request_body = ReasonRequest, responses((status = 200, body = Changed<Override>), (status = "4XX", body = ProblemBody)))]
 pub(super) async fn end(
     State(http): State<Http>,
     Caller(actor): Caller,
     Id(id): Id,
     Body(request): Body<ReasonRequest>,
-) -> Answer<Json<Override>> {
+) -> Answer<Json<Changed<Override>>> {
     http.app.override_end(&actor, &id, &request.reason).await.map(Json).map_err(Refusal::audited)
 }
 

@@ -87,6 +87,7 @@ pub(super) fn all(http: &Http) -> Routes<'_> {
         .add(Post, "/v1/gateways/{id}/undrain", operator, gateways::undrain)
         .add(Get, "/v1/nodes", viewer, nodes::list)
         .add(Get, "/v1/nodes/{id}", viewer, nodes::show)
+        .add(Delete, "/v1/nodes/{id}", operator, nodes::forget)
         .add(Get, "/v1/operations", viewer, operations::list)
         .add(Get, "/v1/operations/{id}", viewer, operations::show)
         .add(Post, "/v1/operations/{id}/cancel", operator, operations::cancel)

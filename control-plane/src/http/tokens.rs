@@ -1,7 +1,7 @@
 //! `/v1/tokens` and `/v1/whoami`.
 
 use axum::{Json, extract::State, http::StatusCode};
-use protocol::admin::{CreateToken, Page, ProblemBody, Token, TokenCreated, WhoAmI};
+use protocol::admin::{Changed, CreateToken, Page, ProblemBody, Token, TokenCreated, WhoAmI};
 
 use super::{
     Http,
@@ -37,7 +37,11 @@ pub(super) async fn create(
 
 /// Ends a token at once.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = String, Path)),
-    responses((status = 200, body = Token), (status = "4XX", body = ProblemBody)))]
-pub(super) async fn revoke(State(http): State<Http>, Caller(actor): Caller, Id(id): Id) -> Answer<Json<Token>> {
+    responses((status = 200, body = Changed<Token>), (status = "4XX", body = ProblemBody)))]
+pub(super) async fn revoke(
+    State(http): State<Http>,
+    Caller(actor): Caller,
+    Id(id): Id,
+) -> Answer<Json<Changed<Token>>> {
     http.app.token_revoke(&actor, &id).await.map(Json).map_err(Refusal::audited)
 }

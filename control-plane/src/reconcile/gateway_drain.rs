@@ -4,6 +4,7 @@
 //! A drain that fails or is cancelled leaves the gateway in service: its desired drain is taken back, and a gateway
 //! that was lost learns of that when it comes back.
 
+use domain::counted;
 use protocol::{
     admin::{Operation, OperationKind, OperationPhase, OperationState, Progress},
     node::DrainPhase,
@@ -69,8 +70,10 @@ fn drain(operation: &Operation, view: &NodeView, now_ms: u64) -> Option<Step> {
         DrainPhase::Active | DrainPhase::Cancelled => (operation.phase, String::new()),
     };
     if now_ms > overdue_ms(operation) {
-        let why =
-            format!("gateway {gateway} still reports {} connections long after its deadline", progress.connections);
+        let why = format!(
+            "gateway {gateway} still reports {} long after its deadline",
+            counted(progress.connections, "connections")
+        );
         return Some(failed(operation, view, why).desire(Some(None)));
     }
     let changed = reports_ours && (phase != operation.phase || progress != operation.progress);
@@ -185,7 +188,7 @@ fn progress(operation: &Operation, view: &NodeView) -> Progress {
 }
 
 fn moving(progress: &Progress) -> String {
-    format!("{} of {} connections left", progress.connections, progress.connections_at_start)
+    format!("{} of {} left", progress.connections, counted(progress.connections_at_start, "connections"))
 }
 
 /// When a drain should long have ended: its window, the closing of everybody at its rate, and some patience.

@@ -2,7 +2,7 @@
 //! time, and only while every other node of the role is well. It stops at the first failure. A pure rule, like that of
 //! drains: what is recorded and what is reported give the next step.
 
-use domain::Survivors;
+use domain::{Survivors, counted};
 use protocol::{
     admin::{NodeRole, Operation, OperationPhase, OperationState, RolloutDetail, RolloutNode, RolloutStep},
     node::DrainPhase,
@@ -107,8 +107,8 @@ impl Pass<'_> {
             self.messages.push(format!("{} is empty and restarts", node.node));
             self.restart(node, &view);
         } else if self.now_ms > node.since_ms + deadline_ms + DRAIN_PATIENCE_MS {
-            let left = view.report.connections;
-            self.fail(node, format!("{} still has {left} connections long after its deadline", node.node));
+            let left = counted(view.report.connections, "connections");
+            self.fail(node, format!("{} still has {left} long after its deadline", node.node));
         }
     }
 
@@ -216,7 +216,7 @@ impl Pass<'_> {
         }
         let limit = survivors.capacity * FULL_PERCENT / 100;
         (after > limit).then(|| {
-            format!("the others would have {after} connections, over {FULL_PERCENT}% of {}: it clears when clients leave or a gateway is added", survivors.capacity)
+            format!("the others would have {}, over {FULL_PERCENT}% of {}: it clears when clients leave or a gateway is added", counted(after as u64, "connections"), survivors.capacity)
         })
     }
 

@@ -114,6 +114,9 @@ pub struct NodeRecord {
     pub id: String,
     /// What it does.
     pub role: NodeRole,
+    /// What of that (workers).
+    #[serde(default)]
+    pub roles: Vec<String>,
     /// Which life of it.
     pub incarnation: u64,
     /// Where clients connect (gateways).

@@ -111,7 +111,8 @@ async fn records(store: &dyn Store) {
     assert_eq!((desired.version, later.version, &later.previous), (1, 2, &Some(drain)));
     let node = NodeRecord {
         id: "gw-1".into(),
-        role: NodeRole::Gateway,
+        role: NodeRole::Worker,
+        roles: vec!["fanout".into()],
         incarnation: 7,
         client_url: "ws://a".into(),
         http_url: "http://a".into(),

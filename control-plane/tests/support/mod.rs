@@ -58,6 +58,7 @@ impl Node for FakeGateway {
             // `gw-1.east` stands in the zone east; one without a zone in its name has one of its own.
             zone: self.id.split_once('.').map_or(self.id.as_str(), |(_, zone)| zone).into(),
             desired_version: 0,
+            roles: Vec::new(),
         }
     }
 

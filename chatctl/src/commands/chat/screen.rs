@@ -7,7 +7,7 @@ use protocol::{frames::MessageFrame, http::ConversationDetail};
 
 use crate::{
     error::CommandError,
-    output::{Ui, time_of_day},
+    output::{Ui, counted, time_of_day},
 };
 
 /// Where it is shown.
@@ -28,9 +28,10 @@ impl<'a> Screen<'a> {
     pub(super) fn hello(&self, detail: &ConversationDetail) {
         let ConversationDetail { id, kind, members, head } = detail;
         self.dim(&format!(
-            "{id}: a {} of {} with {head} messages; you are {}; /history, /quit; times are UTC",
+            "{id}: a {} of {} with {}; you are {}; /history, /quit; times are UTC",
             kind.as_str(),
             members.len(),
+            counted(*head, "messages"),
             self.user
         ));
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::screen::Screen;
 use crate::{
     error::{CommandError, Kind},
+    output::counted,
     session::Session,
 };
 
@@ -84,7 +85,7 @@ impl<'a> Talk<'a> {
                     None => until = Some(Instant::now() + self.patience),
                 },
                 () = patience => {
-                    let error = CommandError::new(Kind::TimedOut, format!("{} lines are not accepted yet", self.waiting.len()));
+                    let error = CommandError::new(Kind::TimedOut, format!("not accepted yet: {}", counted(self.waiting.len() as u64, "lines")));
                     return Err(error.hint("--timeout waits longer; it is not known whether they will be"));
                 }
             }
@@ -95,8 +96,11 @@ impl<'a> Talk<'a> {
     pub(super) fn left(&self) -> Result<(), CommandError> {
         match (self.refused, self.waiting.len()) {
             (0, 0) => Ok(()),
-            (0, waiting) => Err(CommandError::failed(format!("left with {waiting} lines not accepted yet"))),
-            (refused, _) => Err(CommandError::failed(format!("{refused} lines were refused"))),
+            (0, waiting) => {
+                let lines = counted(waiting as u64, "lines");
+                Err(CommandError::failed(format!("left with {lines} not accepted yet")))
+            }
+            (refused, _) => Err(CommandError::failed(format!("refused: {}", counted(refused as u64, "lines")))),
         }
     }
 

@@ -5,6 +5,7 @@ mod control_planes;
 mod counts;
 mod growth;
 mod nodes;
+mod orphans;
 mod place;
 mod plan;
 mod ports;
@@ -45,6 +46,8 @@ pub enum Args {
         ready_file: Option<PathBuf>,
     },
     /// Stop a fleet that runs: clients are drained, what was accepted is finished
+    ///
+    /// Also what goes on after its supervisor was killed.
     Down {
         /// The fleet's description
         #[arg(short, long, value_name = "FILE")]
@@ -93,7 +96,15 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
 
 async fn down(session: &Session, plan: &Plan) -> Result<(), CommandError> {
     let place = Place::of(plan)?;
-    let pid = place.pid(place::SUPERVISOR).ok_or_else(|| does_not_run(plan))?;
+    match place.pid(place::SUPERVISOR) {
+        Some(pid) => stop(session, plan, &place, pid).await?,
+        None => orphans::end(session, plan, &place).await?,
+    }
+    session.ui.say(&format!("fleet {} is down", plan.name), &serde_json::json!({ "fleet": plan.name, "state": "down" }))
+}
+
+/// Tells the supervisor to stop, and waits until it has ended.
+async fn stop(session: &Session, plan: &Plan, place: &Place, pid: u32) -> Result<(), CommandError> {
     place::terminate(pid)?;
     let deadline = Instant::now() + session.global.timeout;
     while place.pid(place::SUPERVISOR).is_some() {
@@ -102,7 +113,7 @@ async fn down(session: &Session, plan: &Plan) -> Result<(), CommandError> {
         }
         sleep(LOOK).await;
     }
-    session.ui.say(&format!("fleet {} is down", plan.name), &serde_json::json!({ "fleet": plan.name, "state": "down" }))
+    Ok(())
 }
 
 fn does_not_run(plan: &Plan) -> CommandError {

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::{
     growth::{Growth, all_roles},
     process::{Process, id},
-    settings::{merge, put},
+    settings::{merge, put, value},
 };
 
 /// What gateways and workers have in common.
@@ -37,7 +37,23 @@ impl Common {
             own.remove("roles");
             own.extend(all_roles(of_file).map(|roles| ("roles".to_owned(), roles)));
         }
+        check_added(&added, role)?;
         merge(&mut own, added);
         Ok(Growth::new(role, &ids, self.process(String::new(), role, own).settings))
+    }
+}
+
+/// What is one node's own cannot be told to all that are added.
+fn check_added(added: &Table, role: ProgramRole) -> Result<(), String> {
+    let own = [&["id"][..], &["listen"], &["advertise"], &["node", "id"], &["link", "listen"], &["link", "advertise"]];
+    match own.into_iter().find(|path| value(added, path).is_some()) {
+        None => Ok(()),
+        Some(path) => {
+            let kind = if role == ProgramRole::Gateway { "gateways" } else { "workers" };
+            let what = path.join(".");
+            Err(format!(
+                "added.{kind}: {what} is each node's own, and an added one gets the next that is free: leave it out"
+            ))
+        }
     }
 }

@@ -214,6 +214,10 @@ mod tests {
         assert!(plan(&nameless).unwrap_err().contains("each chat-worker needs an id"));
         let same_port = FILE.replace("127.0.0.1:3", "127.0.0.1:2");
         assert_eq!(plan(&same_port).unwrap_err(), "control-plane and gw-1 both listen at 127.0.0.1:2");
+        for (own, named) in [("listen = \"127.0.0.1:9\"", "listen"), ("link.advertise = \"a:1\"", "link.advertise")] {
+            let why = plan(&format!("{FILE}\n[added.gateways]\n{own}")).unwrap_err();
+            assert!(why.starts_with(&format!("added.gateways: {named} is each node's own")), "{why}");
+        }
         let of_another = FILE.replace("worker-1", "gw-2");
         assert!(plan(&of_another).unwrap_err().contains("\"gw-2\" would be the name of an added node"));
     }

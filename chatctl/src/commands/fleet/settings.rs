@@ -4,14 +4,19 @@ use std::net::SocketAddr;
 
 use toml::{Table, Value};
 
-/// The text at a path of sections.
-pub(super) fn text<'a>(table: &'a Table, path: &[&str]) -> Option<&'a str> {
+/// What stands at a path of sections.
+pub(super) fn value<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
     let (last, sections) = path.split_last()?;
     let mut table = table;
     for section in sections {
         table = table.get(*section)?.as_table()?;
     }
-    table.get(*last)?.as_str()
+    table.get(*last)
+}
+
+/// The text at a path of sections.
+pub(super) fn text<'a>(table: &'a Table, path: &[&str]) -> Option<&'a str> {
+    value(table, path)?.as_str()
 }
 
 /// Sets a value in a section.

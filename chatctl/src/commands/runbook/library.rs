@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     error::CommandError,
-    output::{Cell, Column, Tabular},
+    output::{Cell, Column, Tabular, counted},
     runbook::{self, Runbook},
     session::Session,
 };
@@ -73,7 +73,7 @@ pub(super) fn lint(session: &Session, files: &[PathBuf]) -> Result<(), CommandEr
             .say(&format!("{} runbooks are well", runbooks.len()), &serde_json::json!({ "faults": faults }));
     }
     session.ui.say(&faults.join("\n"), &serde_json::json!({ "faults": faults }))?;
-    Err(CommandError::failed(format!("{} faults", faults.len())))
+    Err(CommandError::failed(counted(faults.len() as u64, "faults")))
 }
 
 /// A runbook from a file.

@@ -82,7 +82,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
             no_dry_run(session, "abort")?;
             let api = session.api()?;
             let operation = api.cancel(&run, &session.global.reason).await?;
-            if session.global.wait { watch::watch(session, &api, &operation).await } else { session.ui.one(&operation) }
+            if !session.global.wait || operation.state.is_final() {
+                return session.ui.changed(&operation);
+            }
+            watch::watch(session, &api, &operation).await
         }
         Args::History { run: None } => {
             let mut runs = session.api()?.operations(None, 200).await?;

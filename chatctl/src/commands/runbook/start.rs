@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::{CommandError, Kind},
+    output::counted,
     runbook,
     session::Session,
 };
@@ -30,9 +31,9 @@ pub(super) async fn start(session: &Session, request: RunRequest) -> Result<(), 
     }
     let actions = request.steps.iter().filter(|step| step.kind == StepKind::Action).count();
     session.confirm(&format!(
-        "run {} with {} steps, {actions} of which change something (see `chatctl runbook plan`)",
+        "run {} with {}, {actions} of which change something (see `chatctl runbook plan`)",
         request.runbook,
-        request.steps.len()
+        counted(request.steps.len() as u64, "steps")
     ))?;
     let api = session.api()?;
     let operation = api.runbook_run(&request).await?;

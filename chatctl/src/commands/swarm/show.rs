@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     error::CommandError,
-    output::{self, Format, Ui, thousands},
+    output::{self, Format, Ui, counted, thousands},
 };
 
 /// Between two lines where no bar has a place.
@@ -103,7 +103,7 @@ pub(super) fn outcome(ui: &Ui, outcome: &Outcome) -> Result<(), CommandError> {
         wrong.push("it was ended early, so nothing is said about losses".to_owned());
     }
     if outcome.unanswered > 0 && !outcome.cancelled {
-        wrong.push(format!("{} messages were never answered", thousands(outcome.unanswered)));
+        wrong.push(format!("never answered: {}", counted(outcome.unanswered, "messages")));
     }
     Err(CommandError::failed(format!("the checker does not hold: {}", wrong.join("; "))))
 }

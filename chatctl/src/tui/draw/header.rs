@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 
 use super::{put, put_right};
 use crate::{
-    output::time_of_day,
+    output::{counted, time_of_day},
     tui::{
         panes::{ALL, clean},
         state::{Areas, State, Tab, tabs},
@@ -55,7 +55,6 @@ fn left(state: &State) -> String {
 fn incidents(state: &State) -> String {
     match state.store.overview.value.as_ref().map_or(0, |overview| overview.incidents_open) {
         0 => String::new(),
-        1 => "1 incident  ".to_owned(),
-        n => format!("{n} incidents  "),
+        n => format!("{}  ", counted(n, "incidents")),
     }
 }

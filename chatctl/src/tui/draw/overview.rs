@@ -9,7 +9,7 @@ use super::{
     title,
 };
 use crate::{
-    output::{Tone, format_span, thousands},
+    output::{Tone, counted, format_span, thousands},
     tui::{
         panes::clean,
         state::{LIGHTS_AT, State},
@@ -70,7 +70,7 @@ fn figures(buffer: &mut Buffer, area: Rect, overview: &Overview, theme: Theme) {
     let oldest = format_span(now.lag_ms);
     let lag = match (now.lag_records, area.width >= WIDE_FROM) {
         (0, _) => "none".to_owned(),
-        (records, true) => format!("{} records, oldest {oldest}", thousands(records)),
+        (records, true) => format!("{}, oldest {oldest}", counted(records, "records")),
         (records, false) => format!("{} ({oldest})", thousands(records)),
     };
     let nodes = |live: u64, lost: u64| match lost {

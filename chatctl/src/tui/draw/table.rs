@@ -74,7 +74,8 @@ fn head(buffer: &mut Buffer, y: u16, x: u16, width: u16, index: usize, state: &S
 fn draw_cell(buffer: &mut Buffer, (x, y, width): (u16, u16, u16), cell: &Cell, column: &Column, theme: Theme) {
     let style = theme.tone(cell.tone);
     match (cell.text.is_empty(), column.is_number) {
-        (true, _) => _ = put(buffer, x, y, width, "-", theme.dim()),
+        (true, true) => put_right(buffer, x, y, width, "-", theme.dim()),
+        (true, false) => _ = put(buffer, x, y, width, "-", theme.dim()),
         (false, true) => put_right(buffer, x, y, width, &cell.text, style),
         (false, false) => _ = put(buffer, x, y, width, &cell.text, style),
     }

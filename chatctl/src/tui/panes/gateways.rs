@@ -4,7 +4,7 @@ use protocol::admin::{Gateway, GatewayPhase, NodeStatus};
 
 use super::{Cell, Column, Danger, Fact, Pane, Row, node, to_yaml};
 use crate::{
-    output::{Tone, thousands},
+    output::{Tone, counted, thousands},
     tui::{
         event::{Act, Need},
         state::{Ask, Store, load_percent, load_tone},
@@ -77,9 +77,9 @@ impl Pane for Gateways {
         facts.extend(node::find(store, key).iter().flat_map(|it| node::facts(it)));
         facts.extend([
             Fact::new("since it started", ""),
-            Fact::new("  accepted", format!("{} messages", thousands(it.accepted_total))),
-            Fact::new("  delivered", format!("{} messages", thousands(it.delivered_total))),
-            Fact::new("  refused", format!("{} messages", thousands(it.refused_total))),
+            Fact::new("  accepted", counted(it.accepted_total, "messages")),
+            Fact::new("  delivered", counted(it.delivered_total, "messages")),
+            Fact::new("  refused", counted(it.refused_total, "messages")),
             Fact::new("  slow clients closed", thousands(it.slow_consumers_total)),
         ]);
         facts

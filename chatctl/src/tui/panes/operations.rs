@@ -4,7 +4,7 @@ use protocol::admin::{Operation, OperationKind, OperationPhase, OperationState, 
 
 use super::{Cell, Column, Danger, Fact, Pane, Row, gateways::or_none, to_yaml};
 use crate::{
-    output::{Tone, format_ms, format_span, thousands},
+    output::{Tone, counted, format_ms, format_span, thousands},
     runbook,
     tui::{
         event::{Act, Need},
@@ -85,7 +85,7 @@ impl Pane for Operations {
             facts.push(Fact::new("  closed", thousands(it.progress.evicted)));
         }
         facts.extend(runbook::run_detail(it).iter().flat_map(|run| &run.steps).map(step));
-        facts.push(Fact::new("driven by", format!("{} control planes so far", it.epoch)));
+        facts.push(Fact::new("driven by", format!("{} so far", counted(it.epoch, "control planes"))));
         facts
     }
 

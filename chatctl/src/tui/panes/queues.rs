@@ -4,7 +4,7 @@ use protocol::admin::Lag;
 
 use super::{Cell, Column, Fact, Pane, Row, to_yaml};
 use crate::{
-    output::{Tone, thousands},
+    output::{Tone, counted, thousands},
     tui::{event::Need, state::Store},
 };
 
@@ -64,13 +64,13 @@ impl Pane for Queues {
     fn facts(&self, store: &Store, key: &str) -> Vec<Fact> {
         let Some(it) = find(store, key) else { return Vec::new() };
         let (behind, unread, read) = waiting(it);
-        let records = |count: u64| format!("{} records", thousands(count));
+        let records = |count: u64| counted(count, "records");
         let mut facts = vec![
             Fact::new("partition", key),
             Fact::new("stored by", &it.node),
             Fact::new("ends at", thousands(it.end)),
-            Fact::new("read to", format!("{}, {} wait", thousands(it.read), records(unread))),
-            Fact::new("committed to", format!("{}, {} more are read", thousands(it.committed), records(read))),
+            Fact::new("read to", format!("{}, not read yet: {}", thousands(it.read), records(unread))),
+            Fact::new("committed to", format!("{}, read beyond: {}", thousands(it.committed), records(read))),
             Fact::new("behind", records(behind)).tone(tone(behind)),
         ];
         if let Some(window) = &it.window {

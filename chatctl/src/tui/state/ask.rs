@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     duration::parse_duration,
-    output::{Tone, format_span, thousands},
+    output::{Tone, counted, format_span, thousands},
     tui::{event::Act, panes::clean},
 };
 
@@ -141,10 +141,9 @@ impl Ask {
         }
         self.preview = None;
         let within = format_span(it.drain.deadline_ms);
-        self.says.push((format!("{} connections move within {within}", thousands(it.connections)), Tone::Plain));
-        let (after, capacity) = (thousands(it.survivors_connections), thousands(it.survivors_capacity));
-        let others = if it.survivors == 1 { "gateway" } else { "gateways" };
-        let others = format!("{} other {others} would hold {after} of {capacity} connections", it.survivors);
+        self.says.push((format!("moves {} within {within}", counted(it.connections, "connections")), Tone::Plain));
+        let (after, capacity) = (thousands(it.survivors_connections), counted(it.survivors_capacity, "connections"));
+        let others = format!("{} would hold {after} of {capacity}", counted(it.survivors, "other gateways"));
         self.says.push((others, Tone::Plain));
         if let Some(why) = &it.refused {
             self.says.push((clean(&format!("it would be refused: {why}")), Tone::Bad));

@@ -8,7 +8,7 @@ use protocol::admin::{Call, RunRequest, Step, StepKind};
 use super::{Ask, FieldKind, field::Field};
 use crate::{
     error::CommandError,
-    output::Tone,
+    output::{Tone, counted},
     runbook,
     tui::{event::Act, panes::clean},
 };
@@ -61,8 +61,11 @@ fn ask(request: RunRequest) -> Ask {
     let hash = runbook::plan_hash(&request.steps);
     let title = format!("run {}: plan {}", request.runbook, hash.get(..HASH_CHARS).unwrap_or_default());
     let actions = request.steps.iter().filter(|step| step.kind == StepKind::Action).count();
-    let head =
-        format!("{} steps, {actions} of which change something; reason: {}", request.steps.len(), request.reason);
+    let head = format!(
+        "{}, {actions} of which change something; reason: {}",
+        counted(request.steps.len() as u64, "steps"),
+        request.reason
+    );
     let lines: Vec<(String, Tone)> =
         request.steps.iter().enumerate().flat_map(|(n, step)| lines(n + 1, step)).collect();
     let name = request.runbook.clone();

@@ -9,7 +9,7 @@ use protocol::{
 };
 
 use crate::{
-    output::{Tone, thousands},
+    output::{Tone, noun, thousands},
     tui::event::{Data, Failure, Need},
 };
 
@@ -211,7 +211,7 @@ pub(crate) fn figure(value: f64, unit: &str) -> String {
     match unit {
         "" => number,
         "%" => format!("{number}%"),
-        _ => format!("{number} {unit}"),
+        _ => format!("{number} {}", noun(if value == 1.0 { 1 } else { 2 }, unit)),
     }
 }
 

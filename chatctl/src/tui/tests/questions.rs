@@ -46,7 +46,7 @@ fn a_drain_says_what_it_would_do_and_escape_means_no() {
     let _ = state.on(Event::Loaded(Data::Preview(preview)));
     let Mode::Ask(ask) = &state.mode else { panic!("the question is gone") };
     let says: Vec<&str> = ask.says.iter().map(|(text, _)| text.as_str()).collect();
-    assert_eq!(says[1], "4,500 connections move within 30s");
+    assert_eq!(says[1], "moves 4,500 connections within 30s");
     assert_eq!((says[3], says.len()), ("it would be refused: the others would pass 80%", 4));
     let _ = keys(&mut state, "gw-1");
     assert_eq!(acts(press(&mut state, KeyCode::Esc)), []);

@@ -19,6 +19,7 @@ fn view(id: &str, role: NodeRole, zone: &str) -> NodeView {
     let record = NodeRecord {
         id: id.into(),
         role,
+        roles: Vec::new(),
         incarnation: 1,
         client_url: String::new(),
         http_url: String::new(),

@@ -6,65 +6,69 @@
 mod changes;
 mod fault;
 mod leader;
-mod lease;
 mod migrate;
 mod rows;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use backends::{mysql::Pool, on_connection};
 use protocol::admin::{AuditEntry, Operation, OperationEvent, OperationState};
 use serde::de::DeserializeOwned;
 use sqlx::{
-    MySql, MySqlPool,
+    MySql,
     mysql::{MySqlArguments, MySqlRow},
     query::Query,
 };
 
 use self::{
     changes::write,
-    fault::{Fault, corrupt, unavailable},
+    fault::{Fault, corrupt},
     leader::{lead, resign},
-    lease::{ATTEMPTS, Lease, bounded, call},
     migrate::prepare,
     rows::{body, document, int, number},
 };
 use super::{
-    Change, DesiredRecord, Document, DocumentKind, Leadership, NodeRecord, OperationFilter, Store, StoreResult,
-    TokenRecord,
+    Change, DesiredRecord, Document, DocumentKind, Leadership, NodeRecord, OperationFilter, Store, StoreError,
+    StoreResult, TokenRecord,
 };
 
 /// Connections of one replica.
 const CONNECTIONS: u32 = 8;
+/// What a call may take.
+const CALL: Duration = Duration::from_secs(5);
 
 type Statement = Query<'static, MySql, MySqlArguments>;
 
 /// The store in MySQL. Clones share one pool.
 #[derive(Debug, Clone)]
 pub struct MysqlStore {
-    pool: MySqlPool,
+    pool: Pool<StoreError>,
+}
+
+/// Runs work on a connection within what a call may take.
+macro_rules! call {
+    ($self:ident, $($work:tt)*) => {
+        $self.pool.bounded("a call", async { on_connection!($self.pool, $($work)*) }).await
+    };
 }
 
 impl MysqlStore {
     /// Connects to `mysql://user:password@host:port/database` and brings its tables to this version.
     pub async fn open(url: &str) -> StoreResult<Self> {
-        let pool = backends::mysql::open_pool(url, CONNECTIONS).map_err(corrupt)?;
-        let store = Self { pool };
+        let store = Self { pool: Pool::open(url, CONNECTIONS, CALL).map_err(corrupt)? };
         call!(store, prepare())?;
         Ok(store)
     }
 
-    async fn lease(&self) -> StoreResult<Lease> {
-        Ok(Lease { conn: Some(self.pool.acquire().await.map_err(unavailable)?), is_clean: false })
-    }
-
-    /// One statement that reads.
+    /// One statement that reads. It waits for no lock, so it loses to nobody and is not done again.
     async fn rows(&self, statement: Statement) -> StoreResult<Vec<MySqlRow>> {
-        bounded(async {
-            let mut lease = self.lease().await?;
+        let read = async {
+            let mut lease = self.pool.lease().await?;
             let done = statement.fetch_all(&mut *lease).await.map_err(Fault::from);
-            // Plain reads wait for no lock, so they lose to nobody.
-            lease.settle(done, ATTEMPTS).unwrap_or_else(|| Err(unavailable("lost to other work")))
-        })
-        .await
+            lease.end(done)
+        };
+        self.pool.bounded("a call", read).await
     }
 
     async fn all<T: DeserializeOwned>(&self, statement: Statement) -> StoreResult<Vec<T>> {

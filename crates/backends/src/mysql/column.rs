@@ -4,19 +4,19 @@ use domain::{ConversationId, UserId};
 use protocol::frames::Kind;
 use sqlx::{Row as _, mysql::MySqlRow};
 
-use super::pool::{Fault, STORE};
+use super::{DirectoryFault, STORE};
 use crate::port::{Conversation, StoreError};
 
-fn text(row: &MySqlRow, column: usize) -> Result<&str, Fault> {
+fn text(row: &MySqlRow, column: usize) -> Result<&str, DirectoryFault> {
     let bytes: &[u8] = row.try_get(column)?;
     std::str::from_utf8(bytes).map_err(|error| StoreError::corrupt(STORE, error).into())
 }
 
-fn corrupt(why: std::fmt::Arguments<'_>) -> Fault {
+fn corrupt(why: std::fmt::Arguments<'_>) -> DirectoryFault {
     StoreError::corrupt(STORE, why).into()
 }
 
-pub(super) fn kind(row: &MySqlRow, column: usize) -> Result<Kind, Fault> {
+pub(super) fn kind(row: &MySqlRow, column: usize) -> Result<Kind, DirectoryFault> {
     match text(row, column)? {
         "direct" => Ok(Kind::Direct),
         "group" => Ok(Kind::Group),
@@ -25,12 +25,12 @@ pub(super) fn kind(row: &MySqlRow, column: usize) -> Result<Kind, Fault> {
     }
 }
 
-pub(super) fn user(row: &MySqlRow, column: usize) -> Result<UserId, Fault> {
+pub(super) fn user(row: &MySqlRow, column: usize) -> Result<UserId, DirectoryFault> {
     let text = text(row, column)?;
     UserId::parse(text).map_err(|error| corrupt(format_args!("user {text:?} {error}")))
 }
 
-pub(super) fn conversation(row: &MySqlRow, column: usize) -> Result<ConversationId, Fault> {
+pub(super) fn conversation(row: &MySqlRow, column: usize) -> Result<ConversationId, DirectoryFault> {
     let text = text(row, column)?;
     ConversationId::parse(text).map_err(|error| corrupt(format_args!("id {text:?} {error}")))
 }

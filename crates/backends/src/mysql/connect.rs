@@ -31,7 +31,7 @@ pub enum BadUrl {
 }
 
 /// A pool of at most so many connections to `mysql://user:password@host:port/database`. Connects when it is used.
-pub fn open_pool(url: &str, connections: u32) -> Result<MySqlPool, BadUrl> {
+pub(super) fn open_pool(url: &str, connections: u32) -> Result<MySqlPool, BadUrl> {
     let to: MySqlConnectOptions = url.parse().map_err(|_| BadUrl::Foreign)?;
     if to.get_database().is_none() {
         return Err(BadUrl::NoDatabase);
@@ -62,7 +62,7 @@ pub fn is_duplicate(error: &sqlx::Error) -> bool {
 }
 
 /// True when the same work may succeed at once: it lost to other work and was rolled back.
-pub fn is_lost_race(error: &sqlx::Error) -> bool {
+pub(super) fn is_lost_race(error: &sqlx::Error) -> bool {
     const LOCK_WAIT_TIMEOUT: u16 = 1205;
     const DEADLOCK: u16 = 1213;
     matches!(number_of(error), Some(LOCK_WAIT_TIMEOUT | DEADLOCK))

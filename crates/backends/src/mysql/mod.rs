@@ -6,44 +6,60 @@
 
 mod column;
 mod connect;
+mod lease;
 mod pool;
 mod schema;
 mod statements;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{ConversationId, UserId};
 use protocol::frames::Kind;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Duration};
 
-use self::pool::Pool;
 pub use self::{
-    connect::{BadUrl, is_duplicate, is_lost_race, open_pool},
-    pool::MysqlOptions,
+    connect::{BadUrl, is_duplicate},
+    lease::{CallError, Fault, Lease},
+    pool::Pool,
 };
-use crate::port::{Added, Conversation, Created, Directory, Membership, Removed, StoreResult};
+use crate::{
+    on_connection,
+    port::{Added, Conversation, Created, Directory, Membership, Removed, StoreError, StoreResult},
+};
 
-/// Runs work on a connection, again when it loses to other work. A macro, for the future of a closure that borrows
-/// both the connection and what the caller has cannot be said to be `Send`.
-macro_rules! on_connection {
-    ($pool:expr, $($work:ident)::+ ($($argument:expr),*)) => {{
-        let mut attempt = 1;
-        loop {
-            let mut lease = $pool.lease().await?;
-            let done = $($work)::+(&mut lease $(, $argument)*).await;
-            if let Some(done) = lease.settle(done, attempt) {
-                break done;
-            }
-            attempt += 1;
-        }
-    }};
+/// As errors name it.
+const STORE: &str = "conversation directory";
+/// What a call of this adapter may take. Below [`crate::port::CALL_DEADLINE`].
+const CALL: Duration = Duration::from_secs(4);
+
+type DirectoryFault = Fault<StoreError>;
+
+impl CallError for StoreError {
+    fn unavailable(why: impl ToString) -> Self {
+        Self::unavailable(STORE, why)
+    }
+}
+
+/// How to reach MySQL.
+#[derive(Clone)]
+pub struct MysqlOptions {
+    /// `mysql://user:password@host:port/database`. Never shown.
+    pub url: String,
+    /// Connections at most.
+    pub connections: u32,
+}
+
+impl fmt::Debug for MysqlOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlOptions").field("connections", &self.connections).finish_non_exhaustive()
+    }
 }
 
 /// The directory in MySQL. Clones share one pool.
 #[derive(Debug, Clone)]
 pub struct MysqlDirectory {
-    pool: Pool,
+    pool: Pool<StoreError>,
     /// Set once the schema is as this program needs it.
     prepared: Arc<OnceCell<()>>,
 }
@@ -51,7 +67,12 @@ pub struct MysqlDirectory {
 impl MysqlDirectory {
     /// Takes the address in; connects when it is first used.
     pub fn connect(options: &MysqlOptions) -> StoreResult<Self> {
-        Ok(Self { pool: Pool::new(options)?, prepared: Arc::default() })
+        if options.connections == 0 {
+            return Err(StoreError::corrupt(STORE, "it takes a connection"));
+        }
+        let pool = Pool::open(&options.url, options.connections, CALL);
+        let pool = pool.map_err(|why| StoreError::corrupt(STORE, why))?;
+        Ok(Self { pool, prepared: Arc::default() })
     }
 
     /// Connects and brings the schema up to date. Not needed before calls, which do so themselves.

@@ -2,7 +2,7 @@
 
 use sqlx::{Executor as _, MySqlConnection, Row as _};
 
-use super::pool::{Fault, STORE};
+use super::{DirectoryFault, STORE};
 use crate::port::StoreError;
 
 /// Run once each, in order; only ever add to the end. MySQL commits each of them by itself, so each must do nothing
@@ -26,7 +26,7 @@ const LOCK: &str = "SELECT GET_LOCK(CONCAT('chatfleet/', MD5(DATABASE())), 3)";
 const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('chatfleet/', MD5(DATABASE())))";
 
 /// Brings the schema to this version. Fails when it is newer.
-pub(super) async fn prepare(conn: &mut MySqlConnection) -> Result<(), Fault> {
+pub(super) async fn prepare(conn: &mut MySqlConnection) -> Result<(), DirectoryFault> {
     let locked: Option<i64> = sqlx::query(LOCK).fetch_one(&mut *conn).await?.try_get(0)?;
     if locked != Some(1) {
         return Err(StoreError::unavailable(STORE, "another process is changing the schema").into());
@@ -37,7 +37,7 @@ pub(super) async fn prepare(conn: &mut MySqlConnection) -> Result<(), Fault> {
     done
 }
 
-async fn migrate(conn: &mut MySqlConnection) -> Result<(), Fault> {
+async fn migrate(conn: &mut MySqlConnection) -> Result<(), DirectoryFault> {
     conn.execute(
         "CREATE TABLE IF NOT EXISTS directory_migrations (number BIGINT NOT NULL PRIMARY KEY) ENGINE = InnoDB",
     )

@@ -4,17 +4,13 @@ use domain::{ConversationId, GROUP_MEMBERS_MAX, UserId};
 use protocol::frames::Kind;
 use sqlx::{Connection as _, MySqlConnection, QueryBuilder, Row as _};
 
-use super::{
-    column,
-    connect::is_duplicate,
-    pool::{Fault, STORE},
-};
+use super::{DirectoryFault, STORE, column, connect::is_duplicate};
 use crate::port::{Added, Conversation, Created, Membership, Removed, StoreError};
 
 /// Members of one statement. It takes two values each, and at most 65,535.
 const MEMBERS_AT_ONCE: usize = 1_000;
 
-pub(super) async fn create(conn: &mut MySqlConnection, conversation: &Conversation) -> Result<Created, Fault> {
+pub(super) async fn create(conn: &mut MySqlConnection, conversation: &Conversation) -> Result<Created, DirectoryFault> {
     let pair = column::pair(conversation);
     let mut tx = conn.begin().await?;
     // Two at once: the keys let one through, and the other waits here for what becomes of it.
@@ -44,7 +40,11 @@ pub(super) async fn create(conn: &mut MySqlConnection, conversation: &Conversati
 }
 
 /// How the conversation that was in the way stands to the one wanted.
-async fn existing(conn: &mut MySqlConnection, wanted: &Conversation, pair: Option<Vec<u8>>) -> Result<Created, Fault> {
+async fn existing(
+    conn: &mut MySqlConnection,
+    wanted: &Conversation,
+    pair: Option<Vec<u8>>,
+) -> Result<Created, DirectoryFault> {
     // The pair's own conversation first: the id may be that of another pair.
     let found = sqlx::query(
         "SELECT id FROM conversations WHERE id = ? OR pair = ? ORDER BY COALESCE(pair = ?, 0) DESC LIMIT 1",
@@ -65,7 +65,10 @@ async fn existing(conn: &mut MySqlConnection, wanted: &Conversation, pair: Optio
     Ok(if same { Created::Same(id) } else { Created::Taken })
 }
 
-pub(super) async fn get(conn: &mut MySqlConnection, id: &ConversationId) -> Result<Option<Conversation>, Fault> {
+pub(super) async fn get(
+    conn: &mut MySqlConnection,
+    id: &ConversationId,
+) -> Result<Option<Conversation>, DirectoryFault> {
     // One statement: kind and members are of the same moment.
     let rows = sqlx::query(
         "SELECT c.kind, m.user FROM conversations c LEFT JOIN members m ON m.conversation = c.id
@@ -90,7 +93,7 @@ pub(super) async fn membership(
     conn: &mut MySqlConnection,
     id: &ConversationId,
     user: &UserId,
-) -> Result<Option<Membership>, Fault> {
+) -> Result<Option<Membership>, DirectoryFault> {
     let row = sqlx::query(
         "SELECT c.kind, m.user IS NOT NULL FROM conversations c
          LEFT JOIN members m ON m.conversation = c.id AND m.user = ? WHERE c.id = ?",
@@ -103,7 +106,11 @@ pub(super) async fn membership(
     Ok(Some(Membership { kind: column::kind(&row, 0)?, member: row.try_get::<i64, _>(1)? != 0 }))
 }
 
-pub(super) async fn add_member(conn: &mut MySqlConnection, id: &ConversationId, user: &UserId) -> Result<Added, Fault> {
+pub(super) async fn add_member(
+    conn: &mut MySqlConnection,
+    id: &ConversationId,
+    user: &UserId,
+) -> Result<Added, DirectoryFault> {
     let mut tx = conn.begin().await?;
     // The lock on this row is what two gateways adding at once take turns by.
     let Some(kind) = locked_kind(&mut tx, id).await? else { return Ok(Added::NotFound) };
@@ -138,7 +145,7 @@ pub(super) async fn add_member(conn: &mut MySqlConnection, id: &ConversationId, 
 }
 
 /// The kind of a conversation, which nobody changes until this transaction ends.
-async fn locked_kind(conn: &mut MySqlConnection, id: &ConversationId) -> Result<Option<Kind>, Fault> {
+async fn locked_kind(conn: &mut MySqlConnection, id: &ConversationId) -> Result<Option<Kind>, DirectoryFault> {
     let row = sqlx::query("SELECT kind FROM conversations WHERE id = ? FOR UPDATE")
         .bind(id.as_str().as_bytes())
         .fetch_optional(conn)
@@ -150,7 +157,7 @@ pub(super) async fn remove_member(
     conn: &mut MySqlConnection,
     id: &ConversationId,
     user: &UserId,
-) -> Result<Removed, Fault> {
+) -> Result<Removed, DirectoryFault> {
     // No lock: whether a conversation is direct never changes.
     match membership(conn, id, user).await? {
         None => return Ok(Removed::NotFound),
@@ -165,7 +172,7 @@ pub(super) async fn remove_member(
     Ok(if done.rows_affected() > 0 { Removed::Removed } else { Removed::Already })
 }
 
-pub(super) async fn convert(conn: &mut MySqlConnection, id: &ConversationId) -> Result<Option<Kind>, Fault> {
+pub(super) async fn convert(conn: &mut MySqlConnection, id: &ConversationId) -> Result<Option<Kind>, DirectoryFault> {
     let mut tx = conn.begin().await?;
     let Some(kind) = locked_kind(&mut tx, id).await? else { return Ok(None) };
     if kind == Kind::Group {
@@ -184,7 +191,7 @@ pub(super) async fn list(
     user: &UserId,
     after: Option<&ConversationId>,
     limit: usize,
-) -> Result<Vec<(ConversationId, Kind)>, Fault> {
+) -> Result<Vec<(ConversationId, Kind)>, DirectoryFault> {
     let rows = sqlx::query(
         "SELECT m.conversation, c.kind FROM members m JOIN conversations c ON c.id = m.conversation
          WHERE m.user = ? AND m.conversation > ? ORDER BY m.conversation LIMIT ?",

@@ -1,6 +1,7 @@
 //! Failure mode 1: a gateway crashed. A gateway that had connections is not heard, and was not ordered to leave.
 
 use super::{Alarm, Figure, Finding, FleetSample, GatewaySample, Reading, figure};
+use crate::counted;
 
 /// Not heard for this long, a gateway is lost, ms.
 const SILENT_MS: u64 = 3_000;
@@ -82,7 +83,7 @@ fn finding(gateway: &GatewaySample, live: u64) -> Finding {
         |name, value: u64, unit, threshold| Figure { of: of.clone(), ..figure(name, value as f64, unit, threshold) };
     Finding {
         alarm: Alarm::Critical,
-        summary: format!("{} is not heard and had {} connections", gateway.id, gateway.connections),
+        summary: format!("{} is not heard and had {}", gateway.id, counted(gateway.connections, "connections")),
         evidence: vec![
             of_it(Loss::DROPPED, gateway.connections, "connections", 1.0),
             of_it("not heard for", gateway.silent_ms, "ms", SILENT_MS as f64),

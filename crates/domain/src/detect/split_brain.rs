@@ -2,6 +2,7 @@
 //! forth.
 
 use super::{Alarm, Finding, FleetSample, Reading, figure, newest, sum};
+use crate::counted;
 
 const WINDOW_S: usize = 60;
 const OVERWRITES_MIN: u64 = 1;
@@ -22,7 +23,10 @@ pub(super) fn read(samples: &[FleetSample]) -> Reading {
     };
     let findings = is_found.then(|| Finding {
         alarm: Alarm::Critical,
-        summary: format!("{stale} sessions overwritten by an older one, {flips} went back and forth within a minute"),
+        summary: format!(
+            "{} overwritten by an older one, {flips} went back and forth within a minute",
+            counted(stale, "sessions")
+        ),
         evidence: vec![
             figure("stale registrations in 60 s", stale as f64, "sessions", OVERWRITES_MIN as f64),
             figure("sessions back and forth in 60 s", flips as f64, "sessions", flips_min as f64),

@@ -83,6 +83,9 @@ pub struct Node {
     pub id: String,
     /// What it does.
     pub role: NodeRole,
+    /// What of that (workers): `sequencer-direct`, `sequencer-group`, `fanout`, `persister-direct`, `persister-group`.
+    #[serde(default)]
+    pub roles: Vec<String>,
     /// Whether it is heard.
     pub status: NodeStatus,
     /// Which life of it: grows at each start.
@@ -108,6 +111,9 @@ pub struct Node {
     pub lag_records: u64,
     /// Age of the oldest record that waits, ms.
     pub lag_ms: u64,
+    /// Group messages that wait to be fanned out (workers with the role `fanout`).
+    #[serde(default)]
+    pub fanout_queue: u64,
     /// What is down, in words; empty when all is well.
     pub trouble: String,
 }

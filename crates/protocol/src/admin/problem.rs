@@ -1,4 +1,4 @@
-//! What every resource shares: pages, reasons, problems.
+//! What every resource shares: pages, changes, reasons, problems.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,39 @@ pub struct ReasonRequest {
     /// Why.
     #[serde(default)]
     pub reason: String,
+}
+
+/// A thing after a change of it was asked for. What is asked for twice is done once: the second answer is no refusal,
+/// but says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Changed<T> {
+    /// The thing.
+    #[serde(flatten)]
+    pub now: T,
+    /// Why nothing was changed: it was so already, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub already: Option<String>,
+}
+
+impl<T> Changed<T> {
+    /// It was changed.
+    pub const fn done(now: T) -> Self {
+        Self { now, already: None }
+    }
+
+    /// It was so already.
+    pub fn already(now: T, why: impl Into<String>) -> Self {
+        Self { now, already: Some(why.into()) }
+    }
+}
+
+impl<T> std::ops::Deref for Changed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.now
+    }
 }
 
 /// A page of a list.

@@ -128,6 +128,9 @@ pub struct Register {
     /// The version of the desired state it runs by: what it kept on its disk.
     #[prost(uint64, tag = "9")]
     pub desired_version: u64,
+    /// What a worker does, as its setting `roles` names it. Empty for gateways, and for workers that do not tell yet.
+    #[prost(string, repeated, tag = "10")]
+    pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Sent each second.
 #[derive(Clone, PartialEq, ::prost::Message)]

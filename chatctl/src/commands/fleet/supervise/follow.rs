@@ -1,17 +1,18 @@
 //! Follows the counts that `fleet scale` writes: starts nodes, stops those that were added, and tells chatctl which
 //! gateways there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::identity::ProgramRole;
+use protocol::{admin::NodeStatus, identity::ProgramRole};
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::keep::{Keeper, Kept};
 use crate::{
+    api::Api,
     commands::fleet::{counts::Counts, growth::Growth, plan::Plan, ports::Ports, process::Process},
     context::{Context, ContextFile},
-    error::CommandError,
+    error::{CommandError, Kind},
     http_client::client,
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Follower {
     pools: [Pool; 2],
     /// As chatctl knows it; its gateways are those that serve.
     context: Context,
+    /// Nodes that were taken away and that the control plane still lists.
+    gone: BTreeSet<String>,
 }
 
 /// Added nodes of a kind, by their number.
@@ -51,7 +54,7 @@ impl Node {
 impl Follower {
     pub(super) fn new(plan: &Plan, keeper: Keeper, context: Context) -> Self {
         let pools = plan.growths.clone().map(|growth| Pool { growth, nodes: BTreeMap::new() });
-        Self { name: plan.name.clone(), keeper, ports: Ports::of(plan), pools, context }
+        Self { name: plan.name.clone(), keeper, ports: Ports::of(plan), pools, context, gone: BTreeSet::new() }
     }
 
     /// Starts what was added before the supervisor was stopped, each where it was; gives those.
@@ -91,7 +94,23 @@ impl Follower {
         let counts = Counts::read(&self.keeper.place)?;
         self.add(counts)?;
         self.admit().await?;
-        self.remove(counts).await
+        self.remove(counts).await?;
+        self.retire().await
+    }
+
+    /// Has the control plane forget what is gone for good: else it stays listed as lost. What cannot be forgotten yet is
+    /// tried again at the next look.
+    async fn retire(&mut self) -> Result<(), CommandError> {
+        if self.gone.is_empty() {
+            return Ok(());
+        }
+        let api = Api::new(&self.context)?;
+        for name in self.gone.clone() {
+            if forget(&api, &name).await? {
+                self.gone.remove(&name);
+            }
+        }
+        Ok(())
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Node> {
@@ -111,6 +130,7 @@ impl Follower {
                 }
                 let kept = self.keeper.start(&mut process)?;
                 tracing::info!(name = process.name, "a node is added");
+                self.gone.remove(&process.name);
                 pool.nodes.insert(n, Node { process, kept });
             }
         }
@@ -154,6 +174,7 @@ impl Follower {
             self.ports.release(&process);
             self.keeper.place.forget(&process.name);
             tracing::info!(name = process.name, "a node that was added is gone");
+            self.gone.insert(process.name);
         }
         told
     }
@@ -167,5 +188,20 @@ impl Follower {
             None => return Ok(()),
         }
         file.save()
+    }
+}
+
+/// False while a node is believed to live, or an operation counts on it.
+async fn forget(api: &Api, name: &str) -> Result<bool, CommandError> {
+    let forgotten = match api.node(name).await {
+        Ok(node) if node.status == NodeStatus::Live => return Ok(false),
+        Ok(_) => api.node_forget(name, "the fleet was scaled down").await.map(drop),
+        Err(error) => Err(error),
+    };
+    match forgotten.map_err(|error| (error.kind, error)) {
+        // One that is not found never came, or the control plane took it away itself.
+        Ok(()) | Err((Kind::NotFound, _)) => Ok(true),
+        Err((Kind::Refused, _)) => Ok(false),
+        Err((_, error)) => Err(error),
     }
 }

@@ -18,6 +18,7 @@ use self::{
     settle::Settler,
 };
 use super::{
+    orphans,
     place::{Place, SUPERVISOR},
     plan::Plan,
     process::Process,
@@ -41,6 +42,7 @@ pub(super) async fn up(session: &Session, plan: Plan, ready_file: Option<PathBuf
         let why = format!("fleet {} runs already, as process {pid}", plan.name);
         return Err(CommandError::new(Kind::Refused, why).hint("chatctl fleet down -f FILE stops it"));
     }
+    orphans::check(&plan, &place)?;
     let mut signals = Signals::listen()?;
     if let Some(path) = &ready_file {
         ready::remove_stale(path);

@@ -11,8 +11,10 @@ mod shape;
 mod table;
 
 use std::{
+    io::Read,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -24,9 +26,11 @@ pub(crate) use self::{
     scenes::{Line, SCENES},
 };
 
-/// Nothing that is waited for may take longer.
+/// Nothing that is waited for may take longer, no command either.
 const DEADLINE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks whether a command has ended.
+const LOOK_AT_END: Duration = Duration::from_millis(5);
 
 /// A fleet to play on.
 pub(crate) struct Stage<'a> {
@@ -69,10 +73,38 @@ pub(crate) fn play(stage: &Stage<'_>) -> Result<(), String> {
     Err(format!("{}\nif that is as it should be: CHATCTL_GOLDEN=write writes the files anew", differ.join("\n")))
 }
 
-/// A command that goes on behind the others; ends when dropped.
-struct Behind(Child);
+/// A command that runs; ends when dropped.
+struct Running(Child);
 
-impl Drop for Behind {
+impl Running {
+    /// Waits for its end. One that does not end in time is killed, and named.
+    fn end(mut self, name: &str, deadline: Duration) -> Result<Ran, String> {
+        let (out, err) = (reading(self.0.stdout.take()), reading(self.0.stderr.take()));
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().map_err(|error| error.to_string())? {
+                let text = |read: JoinHandle<String>| read.join().map_err(|_| format!("{name}: cannot be read"));
+                return Ok(Ran { code: status.code().unwrap_or(-1), out: text(out)?, err: text(err)? });
+            }
+            if began.elapsed() >= deadline {
+                return Err(format!("`{name}` had not ended after {} s and was killed", deadline.as_secs()));
+            }
+            thread::sleep(LOOK_AT_END);
+        }
+    }
+}
+
+/// Reads what a command says while it runs: one whose pipe is full would wait for ever.
+fn reading(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was said before it breaks is said.
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -93,7 +125,7 @@ impl Stage<'_> {
                 Line::Behind(text) => {
                     let mut command = self.command(&self.args(text)?);
                     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-                    behind.push(Behind(command.spawn().map_err(|error| error.to_string())?));
+                    behind.push(Running(command.spawn().map_err(|error| error.to_string())?));
                 }
             }
         }
@@ -114,9 +146,10 @@ impl Stage<'_> {
     }
 
     fn run_args(&self, args: &[String]) -> Result<Ran, String> {
-        let output = self.command(args).output().map_err(|error| error.to_string())?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) })
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Running(command.spawn().map_err(|error| error.to_string())?);
+        running.end(&format!("chatctl {}", args.join(" ")), DEADLINE)
     }
 
     /// Runs a command until it succeeds.
@@ -131,7 +164,7 @@ impl Stage<'_> {
             if Instant::now() >= deadline {
                 return Err(format!("not within {} s: {text}: {why}", DEADLINE.as_secs()));
             }
-            std::thread::sleep(LOOK);
+            thread::sleep(LOOK);
         }
     }
 
@@ -179,4 +212,16 @@ fn transcript(text: &str, ran: &Ran, normal: &Normal) -> String {
     let mut parts = vec![format!("$ chatctl {text}"), out.trim_end().to_owned(), err.join("\n")];
     parts.retain(|part| !part.is_empty());
     format!("{}\nexit {}\n\n", parts.join("\n"), ran.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_a_command_that_does_not_end_is_killed_and_named() {
+        let sleeping = Command::new("sleep").arg("600").stdout(Stdio::piped()).spawn().unwrap();
+        let why = Running(sleeping).end("chatctl ui", Duration::from_millis(50)).err();
+        assert_eq!(why.as_deref(), Some("`chatctl ui` had not ended after 0 s and was killed"));
+    }
 }

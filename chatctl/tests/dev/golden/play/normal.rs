@@ -5,7 +5,7 @@ const COUNTED: &[(&str, &str)] = &[
     ("", "KB,"),
     ("", "entries,"),
     ("", "lines"),
-    ("", "records are"),
+    ("", "records to"),
     ("", "rows compared"),
     // The limit of open files, and what follows from it.
     ("", "now, "),

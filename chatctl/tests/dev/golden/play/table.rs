@@ -17,6 +17,7 @@ const VARYING: &[&str] = &[
     "DESIRED",
     "END",
     "ERRORS",
+    "FANOUT",
     "HASH",
     "INCARNATION",
     "LAG",

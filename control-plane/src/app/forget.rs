@@ -1,0 +1,56 @@
+//! Forgetting nodes that are gone for good: scaled away, or never to be started again under their names.
+
+use protocol::admin::{Node, Operation, OperationKind};
+
+use super::{Actor, App, audit::Deed, check_reason};
+use crate::{
+    error::AppError,
+    store::{Change, OperationFilter},
+};
+
+impl App {
+    /// Forgets a node, and what was ordered of it. One that is heard is not forgotten.
+    pub async fn node_forget(&self, actor: &Actor, id: &str, reason: &str) -> Result<Node, AppError> {
+        let deed = Deed { action: "node forget", target: id, reason };
+        let result = self.forget(actor, id, &deed).await;
+        self.audited(actor, &deed, result).await
+    }
+
+    async fn forget(&self, actor: &Actor, id: &str, deed: &Deed<'_>) -> Result<Node, AppError> {
+        check_reason(deed.reason)?;
+        let _writing = self.writing.lock().await;
+        let view = self.nodes.view(id).ok_or_else(|| AppError::not_found("node", id))?;
+        if !view.lost {
+            return Err(AppError::Conflict {
+                what: format!("node {id} is heard: only what is gone for good is forgotten"),
+                hint: "stop it, and forget it 3 s later".to_owned(),
+            });
+        }
+        let active = self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
+        if let Some(running) = active.into_iter().find(|it| counts_on(it, id)) {
+            return Err(AppError::Busy { target: id.to_owned(), kind: running.kind, operation: running.id });
+        }
+        let audit = self.audit_done(actor, deed, "lost", "forgotten");
+        self.store.commit(vec![Change::ForgetNode(id.to_owned()), audit]).await?;
+        self.nodes.forget(&[id.to_owned()]);
+        Ok(view.to_node())
+    }
+
+    /// Forgets the nodes that an operation took away, those of them that are not heard any more.
+    pub(crate) async fn nodes_forget(&self, ids: &[String]) -> Result<(), AppError> {
+        let _writing = self.writing.lock().await;
+        let is_lost = |id: &&String| self.nodes.view(id).is_some_and(|view| view.lost);
+        let gone: Vec<String> = ids.iter().filter(is_lost).cloned().collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(gone.iter().cloned().map(Change::ForgetNode).collect()).await?;
+        self.nodes.forget(&gone);
+        Ok(())
+    }
+}
+
+/// An operation that waits for this node, or may: a rollout has it on its list.
+fn counts_on(operation: &Operation, id: &str) -> bool {
+    operation.target == id || operation.kind == OperationKind::Rollout
+}
