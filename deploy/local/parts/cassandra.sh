@@ -3,6 +3,7 @@
 cassandra_port=19042
 cassandra_storage_port=17000
 cassandra_jmx_port=17199
+cassandra_nice="${CHATFLEET_CASSANDRA_NICE:-0}"
 
 cassandra_nodes() { cat "$run/cassandra-nodes" 2>/dev/null || echo 1; }
 
@@ -28,9 +29,8 @@ cassandra_start() {
         -Dcassandra.jmx.local.port=$((cassandra_jmx_port + n)) -Dcassandra-foreground=yes \
         -Dcassandra.ring_delay_ms=1000 -Dcassandra.skip_wait_for_gossip_to_settle=0 \
         -cp "$parts/cassandra/lib/*" org.apache.cassandra.service.CassandraDaemon
-    # It stores what the log has already, so no client waits for it: elsewhere it has machines of its own, here it must not
-    # take turns from the broker and the gateways. At the same priority 'accepted' took three times as long.
-    yield_to_others "$name"
+    # The log has what it stores, so clients rarely wait for it. On one machine it takes turns from what they do wait for.
+    ((cassandra_nice == 0)) || yield_to_others "$name" "$cassandra_nice"
 }
 
 cassandra_ready() {

@@ -41,13 +41,13 @@ spawn() {
     echo $! >"$run/$name.pid"
 }
 
-# yield_to_others NAME: it gets the turns that nothing else wants. A kernel that gives each session its share (autogroup)
-# looks at the session's own niceness, not at that of its processes.
+# yield_to_others NAME NICE: it gets fewer turns than what else runs. A kernel that gives each session its share (autogroup)
+# looks at the niceness of the session, not at that of its processes.
 yield_to_others() {
     local pid
     pid="$(pid "$1")"
-    renice -n 5 -g "$pid" >/dev/null 2>&1 || say "$1 runs at the same priority as all else"
-    echo 5 2>/dev/null >"/proc/$pid/autogroup" || true
+    renice -n "$2" -g "$pid" >/dev/null || say "$1 runs at the same priority as all else"
+    { echo "$2" >"/proc/$pid/autogroup"; } 2>/dev/null || true
 }
 
 wait_ready() {
