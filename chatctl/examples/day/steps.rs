@@ -43,7 +43,8 @@ fn ordinary(fleet: &Fleet) -> Result<String, String> {
         let plan = fleet.json(&["prescale", "plan", "--factor", "3"]).ok()?;
         (added(&plan, "gateways") > 0 && added(&plan, "workers") > 0).then_some(plan)
     })?;
-    Ok(format!("{} gateways and {} workers to add", added(&planned, "gateways"), added(&planned, "workers")))
+    let more = |what: &str| domain::counted(added(&planned, what) as u64, what);
+    Ok(format!("{} and {} to add", more("gateways"), more("workers")))
 }
 
 fn added(plan: &Value, what: &str) -> usize {
