@@ -44,31 +44,31 @@ impl Registry for Shown {
     }
 
     async fn register(&self, _: &UserId, _: &DeviceId, _: &NodeId, _: u64, _: u64) -> StoreResult<Registered> {
-        unimplemented!()
+        unreachable!("streams ask only for the gateways")
     }
 
     async fn refresh(&self, _: &NodeId, _: u64, _: &[Session]) -> StoreResult<Vec<Option<u64>>> {
-        unimplemented!()
+        unreachable!("streams ask only for the gateways")
     }
 
     async fn unregister(&self, _: &Session) -> StoreResult<()> {
-        unimplemented!()
+        unreachable!("streams ask only for the gateways")
     }
 
     async fn restore(&self, _: &NodeId, _: u64, _: &[Session]) -> StoreResult<Vec<u64>> {
-        unimplemented!()
+        unreachable!("streams ask only for the gateways")
     }
 
     async fn routes(&self, _: &[UserId]) -> StoreResult<Routes> {
-        unimplemented!()
+        unreachable!("streams ask only for the gateways")
     }
 
     async fn devices(&self, _: &UserId) -> StoreResult<Vec<(DeviceId, Route)>> {
-        unimplemented!()
+        unreachable!("streams ask only for the gateways")
     }
 
     async fn beat(&self, _: &GatewayLease, _: u64, _: Claim) -> StoreResult<Beat> {
-        unimplemented!()
+        unreachable!("streams ask only for the gateways")
     }
 
     async fn retire(&self, _: &NodeId, _: u64) -> StoreResult<()> {
