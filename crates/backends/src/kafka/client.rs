@@ -12,6 +12,11 @@ use crate::port::StoreError;
 pub(super) const STORE: &str = "kafka";
 /// What a call of this adapter may take. Below [`crate::port::CALL_DEADLINE`].
 pub(super) const CALL: Duration = Duration::from_secs(4);
+/// How long the producer tries to append a record. Longer than its caller waits, who then does not know whether the log has
+/// it. A record that expires makes an idempotent producer begin a new epoch, for which it stops sending; with as short a
+/// time as a call has, one of two gateways did nothing else for 66 and 71 s after a broker had stood still for 5 s, for as
+/// long as clients sent again (soak, kafka-paused). So an ordinary fault of a broker must be over before.
+const KEPT: Duration = Duration::from_secs(30);
 
 /// How to reach Kafka, and how the fleet's topics are.
 #[derive(Debug, Clone)]
@@ -60,7 +65,7 @@ impl KafkaOptions {
             .set("acks", "all")
             // 0.5 behaves as about 1 ms, and at 0 batches form by themselves while a request is under way.
             .set("linger.ms", "0")
-            .set("message.timeout.ms", CALL.as_millis().to_string())
+            .set("message.timeout.ms", KEPT.as_millis().to_string())
             .set("request.timeout.ms", "3000")
             .set("retry.backoff.ms", "50")
             .set("retry.backoff.max.ms", "500")

@@ -136,7 +136,7 @@ impl Producer {
             }
         }
         async move {
-            // librdkafka gives up by itself after CALL; the margin is for its callback's thread.
+            // The producer goes on for longer: nobody knows then whether the log has it, or will.
             match timeout(CALL + Duration::from_millis(500), outcome).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err(StoreError::unavailable(STORE, "the producer is gone")),
