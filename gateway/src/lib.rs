@@ -29,6 +29,7 @@ mod presence;
 mod questions;
 mod reading;
 mod relay;
+mod single_flight;
 mod socket;
 mod sweep;
 mod workers;

@@ -4,13 +4,12 @@ use std::{collections::HashMap, hash::BuildHasherDefault, sync::Arc};
 
 use backends::port::{Directory, Membership, Recent, StoreResult};
 use domain::{ConversationId, UserId};
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use protocol::frames::Kind;
 use rustc_hash::FxHasher;
+
+use crate::single_flight::SingleFlight;
 
 /// Answers in the cache; past it the cache starts anew.
 const CACHED_MAX: usize = 200_000;
@@ -18,21 +17,18 @@ const CACHED_MAX: usize = 200_000;
 type Name = (ConversationId, UserId);
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<FxHasher>>;
 
-/// A question to the directory that several wait for.
-type Asked = Shared<BoxFuture<'static, StoreResult<Option<Membership>>>>;
-
 /// Memberships as this gateway knows them.
 pub(crate) struct Memberships {
     directory: Arc<dyn Directory>,
     recent: Arc<dyn Recent>,
     cached: Mutex<Map<Name, (u64, Membership)>>,
-    /// Under way, by the version that was read before. A client that sends much at once asks once.
-    asked: Mutex<Map<(Name, u64), Asked>>,
+    /// By the version that was read before. A client that sends much at once asks once.
+    asked: SingleFlight<(Name, u64), StoreResult<Option<Membership>>>,
 }
 
 impl Memberships {
     pub(crate) fn new(directory: Arc<dyn Directory>, recent: Arc<dyn Recent>) -> Self {
-        Self { directory, recent, cached: Mutex::default(), asked: Mutex::default() }
+        Self { directory, recent, cached: Mutex::default(), asked: SingleFlight::default() }
     }
 
     /// How the user stands to the conversation; `None` when there is none. An answer counts while the version of the
@@ -68,22 +64,10 @@ impl Memberships {
 
     /// Asks the directory, or waits for the answer that another one who read this version waits for.
     async fn ask(&self, name: &Name, version: u64) -> StoreResult<Option<Membership>> {
-        let place = (name.clone(), version);
-        let asked = self
-            .asked
-            .lock()
-            .entry(place.clone())
-            .or_insert_with(|| {
-                let (directory, (id, user)) = (self.directory.clone(), name.clone());
-                async move { directory.membership(&id, &user).await }.boxed().shared()
-            })
-            .clone();
-        let answer = asked.clone().await;
-        // Whoever comes first takes it away; a question asked anew since stays.
-        let mut under_way = self.asked.lock();
-        if under_way.get(&place).is_some_and(|other| other.ptr_eq(&asked)) {
-            under_way.remove(&place);
-        }
-        answer
+        let begin = || {
+            let (directory, (id, user)) = (self.directory.clone(), name.clone());
+            async move { directory.membership(&id, &user).await }.boxed()
+        };
+        self.asked.ask(&(name.clone(), version), begin).await
     }
 }
