@@ -100,6 +100,12 @@ pub(crate) const FAULTS: &[Fault] = &[
         &[Stack(&["start", "kafka"])],
     ),
     Fault::new(
+        "kafka-paused-long",
+        "the broker stopped for 40 s: longer than a producer keeps records",
+        &[Stack(&["pause", "kafka"]), Wait(40)],
+        &[Stack(&["start", "kafka"])],
+    ),
+    Fault::new(
         "kafka-refuses-writes",
         "as with a full disk",
         &[Stack(&["refuse-writes", "on"]), Wait(4)],

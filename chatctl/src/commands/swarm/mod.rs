@@ -4,7 +4,7 @@ mod replay;
 mod run;
 mod show;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use clap::Subcommand;
 use client::swarm::{Fleet, Outcome, Progress, SwarmError};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::no_dry_run;
 use crate::{
     access::{Access, Creator},
+    duration::parse_duration,
     error::{CommandError, Kind},
     session::Session,
     signals::Signals,
@@ -39,6 +40,14 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
         Args::Replay(args) => replay::run(session, args).await,
         Args::Run(args) => run::run(session, args).await,
     }
+}
+
+/// When a swarm that has said all gives up.
+#[derive(Debug, clap::Args)]
+struct End {
+    /// At the end, wait so long while nothing moves; then what is missing counts as lost. More than a store may be away
+    #[arg(long, value_parser = parse_duration, default_value = "60s", value_name = "TIME")]
+    patience: Duration,
 }
 
 /// Files this process needs beside its connections.

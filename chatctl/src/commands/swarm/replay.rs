@@ -7,7 +7,7 @@ use client::swarm::{
     irc::{IrcError, Log},
 };
 
-use super::{check_files, play};
+use super::{End, check_files, play};
 use crate::{error::CommandError, session::Session};
 
 /// What `chatctl swarm replay` takes.
@@ -24,6 +24,8 @@ pub struct Args {
     /// Seed of all chances
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    #[command(flatten)]
+    end: End,
 }
 
 fn parse_speed(text: &str) -> Result<Speed, String> {
@@ -40,6 +42,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
     let mut config = ReplayConfig::new(log);
     config.speed = args.speed;
     config.seed = args.seed;
+    config.patience = args.end.patience;
     config.speakers_max = args.speakers.map(usize::from);
     play(session, "replay", |fleet| swarm::replay(fleet, config)).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use client::swarm::{self, RunConfig};
 use uuid::Uuid;
 
-use super::{check_files, play};
+use super::{End, check_files, play};
 use crate::{duration::parse_duration, error::CommandError, session::Session};
 
 /// What `chatctl swarm run` takes.
@@ -38,6 +38,8 @@ pub struct Args {
     /// Seed of all chances
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    #[command(flatten)]
+    end: End,
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandError> {
@@ -53,5 +55,6 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
     config.body_bytes = args.body_bytes;
     config.connects_per_s = args.connect_rate;
     config.seed = args.seed;
+    config.patience = args.end.patience;
     play(session, "run", |fleet| swarm::run(fleet, config)).await
 }

@@ -13,7 +13,7 @@ const USAGE: u8 = 2;
 
 /// What is logged unless RUST_LOG says otherwise. The drivers say with every attempt that a store is away; that it is, and
 /// that it is back, is said once, by the edge of the store.
-const FILTER: &str = "info,librdkafka=off,rdkafka=off,scylla=error";
+const FILTER: &str = "info,librdkafka=off,rdkafka=off,scylla=off";
 
 /// Why a program did not start, in words, with the way out.
 pub type Refusal = Box<dyn fmt::Display + Send + Sync>;
