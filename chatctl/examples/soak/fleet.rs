@@ -92,14 +92,16 @@ impl Fleet {
         self.wait_nodes(6)
     }
 
-    /// Waits until there are so many nodes, all of them live without trouble.
+    /// Waits until there are so many nodes, all of them live without trouble. Else the error says what each is like.
     pub(crate) fn wait_nodes(&self, count: usize) -> Result<(), String> {
-        until(&format!("there are {count} nodes, and they are well"), || {
+        let waited = until(&format!("there are {count} nodes, and they are well"), || {
             let nodes = self.json(&["node", "list"]).ok()?;
             let nodes = nodes.as_array()?;
             let well = |node: &Value| node["status"] == "live" && node["trouble"] == "";
             (nodes.len() == count && nodes.iter().all(well)).then_some(())
-        })
+        });
+        let seen = || run(&mut self.command(&["node", "list"])).unwrap_or_else(|why| why);
+        waited.map_err(|why| format!("{why}\n{}\nThe logs are in {}", seen(), self.logs().display()))
     }
 
     /// A command of chatctl, with its context.

@@ -2,7 +2,8 @@
 //! anything was lost, shown twice or out of order.
 //!
 //! Needs the real stack and built programs: `deploy/local/stack up`, `cargo build --release --workspace --examples`.
-//! Prints one line a round, and a table at the end. Exits with 1 when a round did not hold.
+//! Prints a line for each fault and a table at the end; what is under way goes to stderr. Exits with 1 when a round did not
+//! hold.
 
 // Real processes in real time, and no runtime.
 #![allow(clippy::disallowed_methods)]
@@ -68,7 +69,7 @@ impl Tally {
             self.shown_twice += outcome.shown_twice;
             self.out_of_order += outcome.out_of_order;
         }
-        self.felt_ms.push(outcomes.iter().map(|outcome| outcome.latency.max_ms).max().unwrap_or(0));
+        self.felt_ms.push(felt_ms(outcomes));
         self.felt_ms.sort_unstable();
     }
 
@@ -87,6 +88,11 @@ impl Tally {
             max as f64 / 1e3
         )
     }
+}
+
+/// The longest that any message took.
+fn felt_ms(outcomes: &[Outcome]) -> u64 {
+    outcomes.iter().map(|outcome| outcome.latency.max_ms).max().unwrap_or(0)
 }
 
 const HEAD: &str = "fault                      held    accepted  lost  twice  order  p50 s felt  max s";
@@ -127,6 +133,12 @@ fn run(args: &Args, faults: &[&Fault]) -> Result<bool, String> {
             let held = outcomes.iter().all(|outcome| outcome.holds);
             all_held &= held;
             tally.add(&outcomes);
+            let (verdict, rounds) = (if held { "held" } else { "DID NOT HOLD" }, args.rounds);
+            eprintln!(
+                "{} round {round} of {rounds}: {verdict}, felt {:.1} s",
+                fault.name,
+                felt_ms(&outcomes) as f64 / 1e3
+            );
             for outcome in outcomes.iter().filter(|outcome| !outcome.holds) {
                 println!("{} round {round} DID NOT HOLD: {}", fault.name, outcome.violations.join("; "));
             }
