@@ -264,6 +264,8 @@ impl Io {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
+                // What decoding queued (a pong) has no other occasion: until the queue is empty nobody flushes for it.
+                let _ = self.poll_flush(cx, now_ms);
                 let mut buffer = ReadBuf::new(scratch);
                 if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
                     return Poll::Ready(Read::Closed);
@@ -336,5 +338,30 @@ impl Io {
             (true, since) => since,
         };
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// A ping that comes alone is answered at once, and what is sent after it needs no other word of the client.
+    #[tokio::test]
+    async fn a_ping_leaves_no_pong_behind_that_would_hold_up_deliveries() {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let mut io = Io::new(Box::new(ours), Vec::new(), 1_024);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(io.poll_read(&mut cx, 0, true).is_pending());
+
+        // Masked with zeros.
+        theirs.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
+        assert!(io.poll_read(&mut cx, 0, true).is_pending());
+        let mut pong = [0; 4];
+        theirs.read_exact(&mut pong).await.unwrap();
+        assert_eq!(pong, [0x8A, 2, b'h', b'i']);
+
+        assert!(io.push(ping_frame()), "the queue is empty: whoever sends flushes");
     }
 }
