@@ -141,6 +141,7 @@ async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
 
 #[derive(Default)]
 struct Watched {
+    /// What all who watch were told; `None`: one of them was told nothing yet.
     online: Option<bool>,
     by: Vec<Weak<Conn>>,
 }
@@ -152,13 +153,17 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    /// Replaces what a connection watches.
-    fn set(&self, conn: &Arc<Conn>, users: &[UserId], states: &[PresenceState]) {
+    /// Replaces what a connection watches. Without states, the next look-up tells them.
+    fn set(&self, conn: &Arc<Conn>, users: &[UserId], states: Option<&[PresenceState]>) {
         self.remove(conn);
         let mut watched = self.users.lock();
-        for (user, state) in users.iter().zip(states) {
+        for (n, user) in users.iter().enumerate() {
             let entry = watched.entry(user.clone()).or_default();
-            entry.online = Some(state.online);
+            match states.and_then(|states| states.get(n)) {
+                // What others were told stays until they are told otherwise.
+                Some(state) => drop(entry.online.get_or_insert(state.online)),
+                None => entry.online = None,
+            }
             if !entry.by.iter().any(|other| other.as_ptr() == Arc::as_ptr(conn)) {
                 entry.by.push(Arc::downgrade(conn));
             }
@@ -198,10 +203,10 @@ impl Shared {
         let states = timeout(STORE_DEADLINE, self.ports.presence.get(&users)).await;
         let Ok(Ok(states)) = states else {
             // Nobody is shown offline by our fault: the states follow with the next look-up.
-            self.watchers.set(conn, &users, &[]);
+            self.watchers.set(conn, &users, None);
             return;
         };
-        self.watchers.set(conn, &users, &states);
+        self.watchers.set(conn, &users, Some(&states));
         for (user, state) in users.iter().zip(states) {
             conn.send(presence_frame(user, state), self.now_ms());
         }
@@ -279,5 +284,32 @@ mod tests {
         assert_eq!(users(9), ["c", "a"]);
         assert!(users(9).is_empty());
         heartbeats.remove(&a);
+    }
+
+    fn state(online: bool) -> PresenceState {
+        PresenceState { online, last_seen_ms: Some(1) }
+    }
+
+    #[test]
+    fn who_watches_while_presence_is_away_is_told_with_the_next_look_up() {
+        let (watchers, a, user) = (Watchers::default(), conn("a"), UserId::parse("u").unwrap());
+        watchers.set(&a, std::slice::from_ref(&user), None);
+        assert_eq!(watchers.all(), [user.clone()]);
+        assert_eq!(watchers.changed(&user, false).len(), 1);
+        assert!(watchers.changed(&user, false).is_empty());
+
+        // Another one, whose question fails: the state that the first one knows is told again.
+        let b = conn("b");
+        watchers.set(&b, std::slice::from_ref(&user), None);
+        assert_eq!(watchers.changed(&user, false).len(), 2);
+    }
+
+    #[test]
+    fn who_watches_later_does_not_hide_a_change_from_who_watched_before() {
+        let (watchers, a, b, user) = (Watchers::default(), conn("a"), conn("b"), UserId::parse("u").unwrap());
+        watchers.set(&a, std::slice::from_ref(&user), Some(&[state(false)]));
+        watchers.set(&b, std::slice::from_ref(&user), Some(&[state(true)]));
+        let told = watchers.changed(&user, true);
+        assert!(told.iter().any(|conn| Arc::ptr_eq(conn, &a)));
     }
 }
