@@ -49,6 +49,8 @@ impl Shared {
             if let Some(running) = state.running.take() {
                 running.cancel();
                 state.report.set_phase(DrainPhase::Cancelled);
+                // Those who were told and stayed are told again by the next drain.
+                self.hub.all().iter().for_each(|conn| conn.told_to_migrate.store(false, Ordering::Relaxed));
             } else {
                 state.report = DrainReport::default();
             }

@@ -35,8 +35,9 @@ pub(super) async fn create(
             return Err(Problem::new(ErrorCode::Conflict, "id: it belongs to another conversation"));
         }
     };
+    // The first try may have died between the two, so a second one says so as well.
+    shared.ports.recent.members_changed(&id).await?;
     if status == StatusCode::CREATED {
-        shared.ports.recent.members_changed(&id).await?;
         shared.announce(&id, &change(&id, wanted.kind, 0, Change::Joined), None);
     }
     let body = ConversationCreated { id: id.to_string(), kind: wanted.kind, members: wanted.members.len() };

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::StatusCode,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -68,8 +69,22 @@ fn router(shared: Arc<Shared>) -> Router {
         .method_not_allowed_fallback(|| async {
             (StatusCode::METHOD_NOT_ALLOWED, Problem::body(ErrorCode::Invalid, "no such method on this path"))
         })
+        .layer(middleware::from_fn_with_state(shared.clone(), to_the_end))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(shared)
+}
+
+/// Changes are made to their end, also when the caller hangs up in the middle: a member that was removed and whose removal
+/// no cache was told of would go on reading until the version of the members expires.
+async fn to_the_end(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let done = shared.tasks.spawn(next.run(request)).await;
+    done.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request ended without an answer");
+        Problem::new(ErrorCode::Unavailable, "it is not known whether this was done; ask again").into_response()
+    })
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
