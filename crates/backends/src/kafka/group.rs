@@ -65,11 +65,16 @@ impl Groups {
     }
 }
 
+/// Keeps a client, unless another one for the same was kept meanwhile. Whoever goes is closed after the lock, for that
+/// takes its time and others ask for theirs on threads of the runtime.
 fn keep(clients: &Clients, key: Key, client: Arc<BaseConsumer>) {
-    let mut clients = clients.lock();
-    clients.retain(|(kept, _)| *kept != key);
-    clients.push_back((key, client));
-    if clients.len() > CLIENTS {
-        clients.pop_front();
-    }
+    let mut kept = clients.lock();
+    let client = match kept.iter().position(|(other, _)| *other == key) {
+        Some(at) => kept.remove(at).map_or(client, |(_, first)| first),
+        None => client,
+    };
+    kept.push_back((key, client));
+    let evicted = if kept.len() > CLIENTS { kept.pop_front() } else { None };
+    drop(kept);
+    drop(evicted);
 }

@@ -50,7 +50,7 @@ impl KafkaLog {
             Err(_) => return Err(StoreError::unavailable(STORE, format!("{} does not answer", options.brokers))),
         }
         let (options, topics) = (Arc::new(options), Arc::new(topics));
-        let producer = Producer::new(&options, topics.clone())?;
+        let producer = Producer::new(options.clone(), topics.clone())?;
         producer.warm_up(CONNECT_DEADLINE).await?;
         let readers = Arc::new(Readers::new(options.clone(), topics.clone()));
         let groups = Arc::new(Groups::new(options.clone()));

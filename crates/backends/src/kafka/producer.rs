@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rdkafka::{
     ClientContext, Message as _,
     error::KafkaError,
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    client::{CALL, KafkaOptions, STORE, unavailable},
+    client::{CALL, KafkaOptions, STORE, is_fatal, unavailable},
     topics::Topics,
 };
 use crate::port::{Appending, StoreError, StoreResult};
@@ -31,10 +31,13 @@ const IN_FLIGHT: usize = 100_000;
 /// The one producer of a process. Clones share it.
 #[derive(Clone)]
 pub(super) struct Producer {
-    inner: Arc<ThreadedProducer<Deliveries>>,
+    options: Arc<KafkaOptions>,
+    client: Arc<RwLock<Client>>,
     room: Arc<Semaphore>,
     topics: Arc<Topics>,
 }
+
+type Client = Arc<ThreadedProducer<Deliveries>>;
 
 /// Records of one append.
 pub(super) struct Batch {
@@ -84,9 +87,28 @@ impl ProducerContext for Deliveries {
 }
 
 impl Producer {
-    pub(super) fn new(options: &KafkaOptions, topics: Arc<Topics>) -> StoreResult<Self> {
-        let inner = options.producer().create_with_context(Deliveries).map_err(unavailable)?;
-        Ok(Self { inner: Arc::new(inner), room: Arc::new(Semaphore::new(IN_FLIGHT)), topics })
+    pub(super) fn new(options: Arc<KafkaOptions>, topics: Arc<Topics>) -> StoreResult<Self> {
+        let client = open(&options).map_err(unavailable)?;
+        let room = Arc::new(Semaphore::new(IN_FLIGHT));
+        Ok(Self { options, client: Arc::new(RwLock::new(client)), room, topics })
+    }
+
+    /// Takes a new client where this one broke for good, as one does that the brokers tell of a gap in its sequence after
+    /// they lost the end of a log. It refuses every record from then on; what it had taken it has failed.
+    fn replace(&self, broken: Client, error: &KafkaError) {
+        let mut client = self.client.write();
+        if Arc::ptr_eq(&client, &broken) {
+            match open(&self.options) {
+                Ok(new) => {
+                    tracing::error!(%error, "the kafka producer broke for good and is replaced");
+                    *client = new;
+                }
+                Err(why) => tracing::error!(%error, %why, "the kafka producer broke for good and cannot be replaced"),
+            }
+        }
+        drop(client);
+        // Closing one joins its thread.
+        tokio::task::spawn_blocking(move || drop(broken));
     }
 
     /// Sends until the brokers took one: the first send of an idempotent producer fetches its id, which takes up to a
@@ -125,11 +147,15 @@ impl Producer {
             done: Mutex::new(Some(done)),
             _room: room,
         });
+        let client = self.client.read().clone();
         for (n, payload) in payloads.iter().enumerate() {
             let record = BaseRecord::<(), [u8], _>::with_opaque_to(topic, batch.clone())
                 .partition(partition as i32)
                 .payload(payload);
-            if let Err((error, _)) = self.inner.send(record) {
+            if let Err((error, _)) = client.send(record) {
+                if is_fatal(&error) {
+                    self.replace(client, &error);
+                }
                 // Records before it are under way: the log may have them or not, as after any other late error.
                 batch.settle(count - n as u32, Err(unavailable(error)));
                 break;
@@ -144,5 +170,42 @@ impl Producer {
             }
         }
         .boxed()
+    }
+}
+
+fn open(options: &KafkaOptions) -> Result<Client, KafkaError> {
+    options.producer().create_with_context(Deliveries).map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_that_broke_for_good_is_replaced() {
+        let cluster = MockCluster::new(1).unwrap();
+        let topics = Arc::new(Topics::new("t"));
+        cluster.create_topic(topics.epochs(), 1, 1).unwrap();
+        let options = KafkaOptions {
+            brokers: cluster.bootstrap_servers(),
+            prefix: "t".to_owned(),
+            partitions: 1,
+            replication: 1,
+            session_timeout_ms: 6_000,
+        };
+        let producer = Producer::new(Arc::new(options), topics).unwrap();
+        producer.warm_up(Duration::from_secs(20)).await.unwrap();
+        let first = Arc::as_ptr(&producer.client.read());
+
+        // As a broker answers that has lost the records before.
+        let gap = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[gap]);
+        producer.epoch().await.unwrap_err();
+        producer.epoch().await.unwrap_err();
+        assert_ne!(first, Arc::as_ptr(&producer.client.read()));
+        producer.warm_up(Duration::from_secs(20)).await.unwrap();
     }
 }
