@@ -3,11 +3,19 @@
 use std::ops::{Deref, DerefMut};
 
 use sqlx::{MySql, MySqlConnection, pool::PoolConnection};
+use tokio::{
+    runtime::Handle,
+    time::{Duration, timeout},
+};
 
 use super::connect::is_lost_race;
 
 /// Attempts of a call that loses to others: a deadlock, or a lock that is not had in time.
 const ATTEMPTS: u32 = 5;
+
+/// What giving a connection back may take. It pings the server, which may be gone by then without a word; without an end of
+/// its own that would keep the connection's place in the pool until TCP gives up, after a quarter of an hour.
+const GIVE_BACK: Duration = Duration::from_secs(2);
 
 /// The error of a store that is kept in MySQL.
 pub trait CallError {
@@ -100,8 +108,11 @@ impl DerefMut for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take().filter(|_| !self.is_clean) {
-            drop(conn.detach());
+        let Some(mut conn) = self.conn.take() else { return };
+        match Handle::try_current() {
+            // Ends by itself, within its deadline; what is dropped then closes the connection and frees its place.
+            Ok(runtime) if self.is_clean => drop(runtime.spawn(timeout(GIVE_BACK, conn.return_to_pool()))),
+            _ => drop(conn.detach()),
         }
     }
 }
