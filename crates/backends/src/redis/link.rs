@@ -16,7 +16,7 @@ use super::{
 use crate::port::{StoreError, StoreResult};
 
 /// What a call may take, with all its attempts. Below [`crate::port::CALL_DEADLINE`].
-const CALL: Duration = Duration::from_secs(3);
+pub(super) const CALL: Duration = Duration::from_secs(3);
 /// Commands in one pipeline: a server serves others between two of them.
 const CHUNK: usize = 512;
 /// Attempts of a command that a server sent back: its script is unknown, its slot moves, the server is loading.

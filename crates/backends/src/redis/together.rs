@@ -6,11 +6,18 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use redis::Value;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     task::JoinHandle,
+    time::timeout,
 };
 
-use super::{command::Command, link::Link};
+use super::{
+    command::Command,
+    link::{CALL, Link},
+};
 use crate::port::{StoreError, StoreResult};
 
 /// Callers that may wait. Past it a call is refused.
@@ -40,12 +47,19 @@ impl Together {
         Self { store, queue, task: tokio::spawn(run(link, waiting)) }
     }
 
-    /// As [`Link::call`], together with the commands of others.
+    /// As [`Link::call`], together with the commands of others, and waiting for a place among them included.
     pub(super) async fn call(&self, commands: Vec<Command>) -> StoreResult<Vec<Value>> {
         let (answers, answered) = oneshot::channel();
-        let full = |_| StoreError::unavailable(self.store, format_args!("{WAITING_MAX} callers wait already"));
-        self.queue.try_send(Waiting { commands, answers }).map_err(full)?;
-        answered.await.map_err(|_| StoreError::unavailable(self.store, "it is closed"))?
+        let unavailable = |why: String| StoreError::unavailable(self.store, why);
+        let closed = || unavailable("it is closed".to_owned());
+        self.queue.try_send(Waiting { commands, answers }).map_err(|error| match error {
+            TrySendError::Full(_) => unavailable(format!("{WAITING_MAX} callers wait already")),
+            TrySendError::Closed(_) => closed(),
+        })?;
+        match timeout(CALL, answered).await {
+            Ok(answered) => answered.map_err(|_| closed())?,
+            Err(_) => Err(unavailable(format!("no answer within {} s", CALL.as_secs()))),
+        }
     }
 }
 
