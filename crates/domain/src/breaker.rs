@@ -83,7 +83,8 @@ impl Breaker {
         }
     }
 
-    /// Asks for a call to pass. Each one that passes must be followed by [`Breaker::done`].
+    /// Asks for a call to pass. Each one that passes must be followed by [`Breaker::done`], or by [`Breaker::left`] where
+    /// nobody waited for its end.
     pub fn admit(&mut self, now_ms: u64) -> Admission {
         match self.forced {
             Some(BreakerPosition::Open) => return Admission::Refuse,
@@ -130,6 +131,13 @@ impl Breaker {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A call that passed was given up by its caller before it said anything about the store: another one may probe.
+    pub fn left(&mut self, admission: Admission) {
+        if admission == Admission::Probe && self.position == BreakerPosition::HalfOpen {
+            self.probing = self.probing.saturating_sub(1);
         }
     }
 
@@ -197,6 +205,21 @@ mod tests {
             call(&mut breaker, 20_000, n == 0);
         });
         assert_eq!(breaker.position(20_000).0, BreakerPosition::Closed);
+    }
+
+    #[test]
+    fn a_probe_whose_caller_left_makes_room_for_another() {
+        let mut breaker = opened();
+        let probes: Vec<_> = (0..3).map(|_| breaker.admit(11_000)).collect();
+        assert_eq!(probes, [Admission::Probe; 3]);
+        assert_eq!(breaker.admit(11_001), Admission::Refuse);
+        breaker.left(Admission::Probe);
+        assert_eq!(breaker.admit(11_002), Admission::Probe);
+        (0..3).for_each(|_| breaker.done(11_010, Admission::Probe, false, 1_000));
+        assert_eq!(breaker.position(11_010).0, BreakerPosition::Closed);
+        // One that passed while it was closed was no probe.
+        breaker.left(Admission::Pass);
+        assert_eq!(breaker.position(11_010).0, BreakerPosition::Closed);
     }
 
     #[test]

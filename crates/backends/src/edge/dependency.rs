@@ -242,7 +242,12 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if !self.is_done && self.began.elapsed() >= GAVE_UP {
+        if self.is_done {
+            return;
+        }
+        if self.began.elapsed() < GAVE_UP {
+            self.dependency.0.state.lock().breaker.left(self.admission);
+        } else {
             let given_up = Err::<(), _>(StoreError::unavailable(self.dependency.0.name, "no answer in time"));
             self.dependency.done(self.admission, self.began, &given_up);
         }
