@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::Backoff;
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use prost::Message as _;
 use protocol::node::{
     Ack, Answer, ControlFrame, Desired, Nack, NodeFrame, Question, Register, Report, control_frame, node_frame,
@@ -148,19 +148,29 @@ impl Agent {
         }
         // Answers under way: a slow one must not hold up the reports.
         let mut answers = FuturesUnordered::new();
+        // A state that is being written: what follows it waits, but not the reports. A node whose disk is slow for 3 s would
+        // be called lost in the middle of what it was just ordered.
+        let mut keeping = FuturesUnordered::new();
         let mut reports = interval(REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let answer = tokio::select! {
                 biased;
                 _ = reports.tick() => Some(node_frame::Kind::Report(self.node.report())),
-                frame = stream.rx.recv() => match frame.map(|frame| frame.kind) {
+                Some((desired, written)) = keeping.next() => Some(self.written(desired, written)),
+                frame = stream.rx.recv(), if keeping.is_empty() => match frame.map(|frame| frame.kind) {
                     None => return "the control plane closed the stream".to_owned(),
                     Some(Some(control_frame::Kind::Refused(refused))) => {
                         tracing::warn!(reason = %refused.reason, "the control plane refused this node");
                         return format!("refused: {}", refused.reason);
                     }
-                    Some(Some(control_frame::Kind::Desired(desired))) => self.desired(desired).await,
+                    Some(Some(control_frame::Kind::Desired(desired))) => match self.desired(desired) {
+                        Taken::Answered(answer) => answer,
+                        Taken::Keeping(writing) => {
+                            keeping.push(writing);
+                            None
+                        }
+                    },
                     Some(Some(control_frame::Kind::Question(question))) if answers.len() < ANSWERS_MAX => {
                         answers.push(answer(self.node.clone(), question));
                         None
@@ -181,50 +191,60 @@ impl Agent {
 
     /// A desired state came: newer ones are applied and kept, the kept one is acknowledged again, older ones are not
     /// answered at all.
-    async fn desired(&mut self, desired: Desired) -> Option<node_frame::Kind> {
+    fn desired(&mut self, desired: Desired) -> Taken {
         let version = desired.version;
         if version < self.kept.version {
             tracing::warn!(version, kept = self.kept.version, "older desired state ignored");
-            return None;
+            return Taken::Answered(None);
         }
         if desired == self.kept {
-            return Some(node_frame::Kind::Ack(Ack { version }));
+            return Taken::Answered(Some(node_frame::Kind::Ack(Ack { version })));
         }
         if version == self.kept.version {
             let reason = format!("version {version} is already known with another content");
-            return Some(node_frame::Kind::Nack(Nack { version, reason }));
+            return Taken::Answered(Some(node_frame::Kind::Nack(Nack { version, reason })));
         }
-        let accepted = match self.node.apply(&desired) {
-            Ok(()) => self.keep(desired).await,
-            Err(reason) => Err(reason),
+        if let Err(reason) = self.node.apply(&desired) {
+            return Taken::Answered(Some(refused(version, reason)));
+        }
+        let Some(path) = self.state_file.clone() else {
+            return Taken::Answered(Some(self.written(desired, Ok(()))));
         };
-        Some(match accepted {
-            Ok(()) => node_frame::Kind::Ack(Ack { version }),
-            Err(reason) => {
-                tracing::warn!(version, %reason, "desired state refused");
-                node_frame::Kind::Nack(Nack { version, reason })
-            }
-        })
+        let writing = async move {
+            let written = match timeout(KEEP_DEADLINE, write_kept(&path, &desired)).await {
+                Ok(written) => written.map_err(|error| error.to_string()),
+                Err(_) => Err("timed out".to_owned()),
+            };
+            (desired, written)
+        };
+        Taken::Keeping(writing.boxed())
     }
 
-    /// Keeps an applied state; what cannot be kept is taken back, so that a restart changes nothing.
-    async fn keep(&mut self, desired: Desired) -> Result<(), String> {
-        if let Some(path) = &self.state_file {
-            let why = match timeout(KEEP_DEADLINE, write_kept(path, &desired)).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some("timed out".to_owned()),
-            };
-            if let Some(why) = why {
-                if let Err(reason) = self.node.apply(&self.kept) {
-                    tracing::error!(%reason, "cannot go back to the kept desired state");
-                }
-                return Err(format!("cannot keep it on disk: {why}"));
+    /// An applied state is kept on disk, or could not be: then it is taken back, so that a restart changes nothing.
+    fn written(&mut self, desired: Desired, written: Result<(), String>) -> node_frame::Kind {
+        let version = desired.version;
+        if let Err(why) = written {
+            if let Err(reason) = self.node.apply(&self.kept) {
+                tracing::error!(%reason, "cannot go back to the kept desired state");
             }
+            return refused(version, format!("cannot keep it on disk: {why}"));
         }
         self.kept = desired;
-        Ok(())
+        node_frame::Kind::Ack(Ack { version })
     }
+}
+
+/// What came of a desired state.
+enum Taken {
+    /// All that is to be said, if anything.
+    Answered(Option<node_frame::Kind>),
+    /// It is in force and being written to disk.
+    Keeping(BoxFuture<'static, (Desired, Result<(), String>)>),
+}
+
+fn refused(version: u64, reason: String) -> node_frame::Kind {
+    tracing::warn!(version, %reason, "desired state refused");
+    node_frame::Kind::Nack(Nack { version, reason })
 }
 
 async fn answer(node: Arc<dyn Node>, question: Question) -> node_frame::Kind {

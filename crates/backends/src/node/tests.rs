@@ -76,6 +76,17 @@ async fn answer(stream: &mut Duplex<ControlFrame, NodeFrame>, desired: Desired) 
     }
 }
 
+/// What an agent says to a state, once it is written.
+async fn said(agent: &mut Agent, desired: Desired) -> Option<node_frame::Kind> {
+    match agent.desired(desired) {
+        Taken::Answered(answer) => answer,
+        Taken::Keeping(writing) => {
+            let (desired, written) = writing.await;
+            Some(agent.written(desired, written))
+        }
+    }
+}
+
 fn drain(version: u64) -> Desired {
     let order = DrainOrder { operation: format!("op-{version}"), deadline_ms: 1, rate_per_s: 1 };
     Desired { version, drain: Some(order), ..Desired::default() }
@@ -136,11 +147,11 @@ async fn the_accepted_state_outlives_the_node_and_is_applied_without_a_control_p
     let mut agent = Agent { node: Arc::new(Fake::default()), state_file: Some(path.clone()), kept: Desired::default() };
     agent.restore().await;
     assert_eq!(agent.kept, drain(5));
-    assert_eq!(agent.desired(drain(4)).await, None);
+    assert_eq!(said(&mut agent, drain(4)).await, None);
 
     // What cannot be kept is refused.
     agent.state_file = Some(dir.path().join("gone/desired"));
-    assert!(matches!(agent.desired(drain(6)).await, Some(node_frame::Kind::Nack(nack)) if nack.version == 6));
+    assert!(matches!(said(&mut agent, drain(6)).await, Some(node_frame::Kind::Nack(nack)) if nack.version == 6));
 
     std::fs::write(&path, "rubbish").unwrap();
     let mut fresh = Agent { node: Arc::new(Fake::default()), state_file: Some(path), kept: Desired::default() };
