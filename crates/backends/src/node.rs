@@ -165,7 +165,8 @@ impl Agent {
                         return format!("refused: {}", refused.reason);
                     }
                     Some(Some(control_frame::Kind::Desired(desired))) => match self.desired(desired) {
-                        Taken::Answered(answer) => answer,
+                        Taken::Ignored => None,
+                        Taken::Answered(answer) => Some(*answer),
                         Taken::Keeping(writing) => {
                             keeping.push(writing);
                             None
@@ -195,20 +196,20 @@ impl Agent {
         let version = desired.version;
         if version < self.kept.version {
             tracing::warn!(version, kept = self.kept.version, "older desired state ignored");
-            return Taken::Answered(None);
+            return Taken::Ignored;
         }
         if desired == self.kept {
-            return Taken::Answered(Some(node_frame::Kind::Ack(Ack { version })));
+            return Taken::Answered(Box::new(node_frame::Kind::Ack(Ack { version })));
         }
         if version == self.kept.version {
             let reason = format!("version {version} is already known with another content");
-            return Taken::Answered(Some(node_frame::Kind::Nack(Nack { version, reason })));
+            return Taken::Answered(Box::new(node_frame::Kind::Nack(Nack { version, reason })));
         }
         if let Err(reason) = self.node.apply(&desired) {
-            return Taken::Answered(Some(refused(version, reason)));
+            return Taken::Answered(Box::new(refused(version, reason)));
         }
         let Some(path) = self.state_file.clone() else {
-            return Taken::Answered(Some(self.written(desired, Ok(()))));
+            return Taken::Answered(Box::new(self.written(desired, Ok(()))));
         };
         let writing = async move {
             let written = match timeout(KEEP_DEADLINE, write_kept(&path, &desired)).await {
@@ -236,8 +237,10 @@ impl Agent {
 
 /// What came of a desired state.
 enum Taken {
-    /// All that is to be said, if anything.
-    Answered(Option<node_frame::Kind>),
+    /// Nothing is to be said.
+    Ignored,
+    /// All that is to be said.
+    Answered(Box<node_frame::Kind>),
     /// It is in force and being written to disk.
     Keeping(BoxFuture<'static, (Desired, Result<(), String>)>),
 }

@@ -79,7 +79,8 @@ async fn answer(stream: &mut Duplex<ControlFrame, NodeFrame>, desired: Desired) 
 /// What an agent says to a state, once it is written.
 async fn said(agent: &mut Agent, desired: Desired) -> Option<node_frame::Kind> {
     match agent.desired(desired) {
-        Taken::Answered(answer) => answer,
+        Taken::Ignored => None,
+        Taken::Answered(answer) => Some(*answer),
         Taken::Keeping(writing) => {
             let (desired, written) = writing.await;
             Some(agent.written(desired, written))
