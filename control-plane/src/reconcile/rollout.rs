@@ -83,20 +83,30 @@ impl Pass<'_> {
         self.views.iter().find(|view| view.record.id == id)
     }
 
-    /// Nodes that are under way.
+    /// Nodes that are under way, and those that are none any more.
     fn advance(&mut self, detail: &mut RolloutDetail) {
         let deadline_ms = detail.deadline_ms;
         for node in &mut detail.nodes {
             match node.step {
                 RolloutStep::Draining => self.drained(node, deadline_ms),
                 RolloutStep::Restarting => self.back(node),
+                RolloutStep::Waiting if self.view(&node.node).is_none() => self.skip(node),
                 RolloutStep::Waiting | RolloutStep::Done | RolloutStep::Failed => {}
             }
         }
     }
 
+    /// A node that was forgotten before its turn: there is nothing to restart.
+    fn skip(&mut self, node: &mut RolloutNode) {
+        node.step = RolloutStep::Done;
+        node.since_ms = self.now_ms;
+        self.messages.push(format!("{} is not known any more: it is skipped", node.node));
+    }
+
     fn drained(&mut self, node: &mut RolloutNode, deadline_ms: u64) {
-        let Some(view) = self.view(&node.node).cloned() else { return };
+        let Some(view) = self.view(&node.node).cloned() else {
+            return self.fail(node, format!("{} is not known any more: it was forgotten while it drained", node.node));
+        };
         let ours = view.report.drain.as_ref().is_some_and(|drain| drain.operation == self.operation.id);
         let is_empty = matches!(view.phase(), DrainPhase::Drained | DrainPhase::Forced) && view.report.connections == 0;
         if let Some(reason) = view.refusal() {
@@ -122,7 +132,10 @@ impl Pass<'_> {
     }
 
     fn back(&mut self, node: &mut RolloutNode) {
-        let Some(view) = self.view(&node.node).cloned() else { return };
+        let Some(view) = self.view(&node.node).cloned() else {
+            return self
+                .fail(node, format!("{} is not known any more: it was forgotten while it restarted", node.node));
+        };
         let waited_ms = self.now_ms.saturating_sub(node.since_ms);
         let is_back = !view.lost && view.record.incarnation > node.incarnation;
         if is_back && view.report.trouble.is_empty() && waited_ms >= WELL_MS {
@@ -158,6 +171,7 @@ impl Pass<'_> {
                 detail.blocked = Some(why);
                 return;
             }
+            // One that is not known any more was skipped just now.
             let Some(view) = self.view(&id).cloned() else { return };
             let node = &mut detail.nodes[next];
             if detail.role == NodeRole::Worker {
@@ -195,7 +209,7 @@ impl Pass<'_> {
             }
             if view.lost {
                 return Some(format!(
-                    "{other} is lost: nothing is restarted until it is back, or the rollout is cancelled"
+                    "{other} is lost: nothing is restarted until it is back or forgotten, or the rollout is cancelled"
                 ));
             }
             if !view.report.trouble.is_empty() {

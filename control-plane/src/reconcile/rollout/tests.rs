@@ -202,3 +202,34 @@ fn paused_it_finishes_what_is_begun_and_cancelled_it_gives_the_gateway_back() {
     assert_eq!(fleet.operation.state, OperationState::Cancelled);
     assert!(fleet.node("gw-2").desired.drain.is_none());
 }
+
+#[test]
+fn a_node_that_was_forgotten_before_its_turn_is_skipped() {
+    let mut fleet = Fleet::new(NodeRole::Gateway, &[("gw-1", "a"), ("gw-2", "b"), ("gw-3", "c")], 1);
+    fleet.pass();
+    fleet.detail.is_paused = true;
+    fleet.views.retain(|view| view.record.id != "gw-3");
+    fleet.pass();
+    assert!(fleet.log.contains(&"gw-3 is not known any more: it is skipped".to_owned()), "{:?}", fleet.log);
+    fleet.detail.is_paused = false;
+    fleet.run();
+    assert_eq!((fleet.operation.state, fleet.operation.progress.done), (OperationState::Succeeded, 3));
+    assert!(fleet.views.iter().all(|view| view.record.incarnation == 2));
+}
+
+#[test]
+fn a_node_that_was_forgotten_while_it_was_under_way_fails_it() {
+    for passes in [1, 2] {
+        let mut fleet = Fleet::new(NodeRole::Gateway, &[("gw-1", "a"), ("gw-2", "b"), ("gw-3", "c")], 1);
+        for _ in 0..passes {
+            fleet.obey();
+            fleet.pass();
+        }
+        assert_eq!(fleet.under_way(), ["gw-1"]);
+        fleet.views.retain(|view| view.record.id != "gw-1");
+        fleet.pass();
+        assert_eq!((fleet.operation.state, fleet.detail.nodes[0].step), (OperationState::Failed, RolloutStep::Failed));
+        let why = fleet.operation.error.as_deref().unwrap();
+        assert!(why.starts_with("gw-1 is not known any more"), "{why}");
+    }
+}
