@@ -8,7 +8,7 @@ mod windows;
 
 use std::sync::Arc;
 
-use protocol::admin::{Operation, OperationKind};
+use protocol::admin::{Operation, OperationKind, OperationState};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -103,8 +103,10 @@ async fn roll(app: &App, operation: &Operation) -> Result<(), AppError> {
 /// One step of a drain or an undrain.
 async fn drain(app: &App, operation: &mut Operation) -> Result<(), AppError> {
     let Some(view) = app.nodes.view(&operation.target) else {
-        // Nodes are never forgotten, so only a damaged store leads here.
-        return Err(AppError::not_found("node", &operation.target));
+        // It was forgotten, or the store is one from before it came: there is nothing to wait for, nor to undo.
+        let why = format!("{} is not known any more", operation.target);
+        let audit = app.operation_end(operation, OperationState::Failed, Some(why.clone()));
+        return app.operation_save(operation, why, vec![audit]).await;
     };
     let Some(step) = gateway_drain::step(operation, &view, app.clock.now_ms()) else { return Ok(()) };
     let mut with: Vec<Change> = Vec::new();
