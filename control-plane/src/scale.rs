@@ -222,7 +222,10 @@ async fn step(app: &App, id: &str) -> Result<(), AppError> {
         );
     }
     if is_there {
-        app.nodes_forget(&detail.leaving).await?;
+        // What another operation waits for is forgotten once that has ended; each of them gives up on a lost node soon.
+        if !app.nodes_forget(&detail.leaving).await? && !late {
+            return Ok(());
+        }
         return save(app, &operation, &detail, message, Some((OperationState::Succeeded, None))).await;
     }
     if late {

@@ -4,8 +4,10 @@
 
 mod support;
 
-use chat_control_plane::store::Change;
-use protocol::admin::{DrainRequest, OperationPhase, OperationState};
+use chat_control_plane::{AppError, store::Change};
+use protocol::admin::{
+    DrainRequest, NodeRole, NodeStatus, OperationPhase, OperationState, RolloutDetail, RolloutRequest, RolloutStep,
+};
 use support::{Rig, operator};
 
 #[tokio::test(start_paused = true)]
@@ -30,4 +32,42 @@ async fn a_drain_of_a_node_that_is_not_known_any_more_ends_also_while_it_is_canc
         rig.plane.shutdown().await;
         two.kill().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_counts_on_the_nodes_that_it_has_under_way_and_skips_one_that_is_forgotten() {
+    let rig = Rig::start().await;
+    let (one, _two) = (rig.gateway("gw-1", 1, 10), rig.gateway("gw-2", 1, 10));
+    let three = rig.gateway("gw-3", 1, 10);
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        rig.gateway_where(id, |gateway| gateway.connections == 10).await;
+    }
+    let request = RolloutRequest {
+        role: NodeRole::Gateway,
+        max_unavailable: None,
+        deadline_ms: None,
+        dry_run: false,
+        reason: "update".into(),
+    };
+    let app = rig.plane.app();
+    let id = app.rollout(&operator(), &request).await.unwrap().id;
+    let step_of = |detail: &serde_json::Value, at: usize| {
+        let detail: RolloutDetail = serde_json::from_value(detail.clone()).unwrap();
+        detail.nodes[at].step
+    };
+    rig.operation_where(&id, |operation| step_of(&operation.detail, 0) == RolloutStep::Draining).await;
+    one.kill().await;
+    three.kill().await;
+    // Lost, but not given up yet: the control plane has only just begun to listen.
+    for id in ["gw-1", "gw-3"] {
+        rig.gateway_where(id, |gateway| gateway.status == NodeStatus::Lost).await;
+    }
+    let needed = app.node_forget(&operator(), "gw-1", "gone").await.unwrap_err();
+    assert!(matches!(&needed, AppError::Busy { operation, .. } if *operation == id), "{needed:?}");
+    assert_eq!(app.node_forget(&operator(), "gw-3", "gone").await.unwrap().id, "gw-3");
+    let ended = rig.operation_where(&id, |operation| operation.state.is_final()).await;
+    assert_eq!((ended.state, step_of(&ended.detail, 2)), (OperationState::Failed, RolloutStep::Done));
+    assert_eq!(ended.error.as_deref(), Some("gw-1 was lost while it drained"));
+    assert_eq!(app.node_forget(&operator(), "gw-1", "gone").await.unwrap().id, "gw-1");
+    rig.plane.shutdown().await;
 }

@@ -1,8 +1,8 @@
 //! Forgetting nodes that are gone for good: scaled away, or never to be started again under their names.
 
-use protocol::admin::{Node, Operation, OperationKind};
+use protocol::admin::{Node, Operation, OperationKind, RolloutStep};
 
-use super::{Actor, App, audit::Deed, check_reason};
+use super::{Actor, App, audit::Deed, check_reason, rollouts::rollout_detail};
 use crate::{
     error::AppError,
     store::{Change, OperationFilter},
@@ -36,21 +36,34 @@ impl App {
         Ok(view.to_node())
     }
 
-    /// Forgets the nodes that an operation took away, those of them that are not heard any more.
-    pub(crate) async fn nodes_forget(&self, ids: &[String]) -> Result<(), AppError> {
+    /// Forgets the nodes that an operation took away, those of them that are not heard any more. False while others
+    /// count on some of them: these are forgotten by a later call.
+    pub(crate) async fn nodes_forget(&self, ids: &[String]) -> Result<bool, AppError> {
         let _writing = self.writing.lock().await;
         let is_lost = |id: &&String| self.nodes.view(id).is_some_and(|view| view.lost);
-        let gone: Vec<String> = ids.iter().filter(is_lost).cloned().collect();
-        if gone.is_empty() {
-            return Ok(());
+        let lost: Vec<String> = ids.iter().filter(is_lost).cloned().collect();
+        if lost.is_empty() {
+            return Ok(true);
         }
-        self.store.commit(gone.iter().cloned().map(Change::ForgetNode).collect()).await?;
-        self.nodes.forget(&gone);
-        Ok(())
+        let active = self.store.operations(OperationFilter::Active, u64::MAX, usize::MAX).await?;
+        let is_needed = |id: &String| active.iter().any(|it| counts_on(it, id));
+        let (needed, gone): (Vec<String>, Vec<String>) = lost.into_iter().partition(is_needed);
+        if !gone.is_empty() {
+            self.store.commit(gone.iter().cloned().map(Change::ForgetNode).collect()).await?;
+            self.nodes.forget(&gone);
+        }
+        Ok(needed.is_empty())
     }
 }
 
-/// An operation that waits for this node, or may: a rollout has it on its list.
+/// An operation that waits for this node: it is the target, or a rollout has it under way. One that a rollout has not
+/// begun with may go: it is skipped then, and while it is lost and known nothing else is begun.
 fn counts_on(operation: &Operation, id: &str) -> bool {
-    operation.target == id || operation.kind == OperationKind::Rollout
+    if operation.kind != OperationKind::Rollout {
+        return operation.target == id;
+    }
+    // One that cannot be read may have any node under way.
+    let Ok(detail) = rollout_detail(operation) else { return true };
+    let under_way = |step| matches!(step, RolloutStep::Draining | RolloutStep::Restarting);
+    detail.nodes.iter().any(|node| node.node == id && under_way(node.step))
 }
