@@ -22,7 +22,7 @@ use crate::{
 
 /// Between two looks for something to check.
 const LOOK: Duration = Duration::from_secs(2);
-/// Records of a step.
+/// Most records of a step.
 const STEP: u32 = 500;
 const RATE_PER_S_DEFAULT: u32 = 5_000;
 /// Damage that is kept; the rest is counted.
@@ -91,7 +91,7 @@ async fn drive(app: &App, id: &str) -> Result<(), AppError> {
             return save(app, id, &known, Some((OperationState::Cancelled, None))).await;
         }
         let began = Instant::now();
-        match step(app, &known, at).await {
+        match step(app, &known, at, rate).await {
             Ok(checked) => {
                 silent = 0;
                 let records = checked.records;
@@ -120,13 +120,13 @@ async fn drive(app: &App, id: &str) -> Result<(), AppError> {
 }
 
 /// Asks a worker for one step; any that is heard can do it.
-async fn step(app: &App, known: &ReconcileDetail, at: usize) -> Result<CheckedRows, String> {
+async fn step(app: &App, known: &ReconcileDetail, at: usize, rate: u32) -> Result<CheckedRows, String> {
     let span = &known.spans[at];
     let ask = CheckRows {
         lane: span.lane.clone(),
         partition: span.partition,
         from_offset: span.next,
-        limit: STEP.min(u32::try_from(span.end - span.next).unwrap_or(STEP)),
+        limit: records_of_step(rate, span.end - span.next),
         sample_ppm: known.request.sample_ppm.unwrap_or(1_000_000),
         conversation: known.request.conversation.clone().unwrap_or_default(),
         repair: known.request.repair,
@@ -142,6 +142,11 @@ async fn step(app: &App, known: &ReconcileDetail, at: usize) -> Result<CheckedRo
         }
     }
     Err(why)
+}
+
+/// At a low rate a step is one second's worth: between two steps a cancel is seen.
+fn records_of_step(rate: u32, left: u64) -> u32 {
+    STEP.min(rate).min(u32::try_from(left).unwrap_or(STEP))
 }
 
 fn take(known: &mut ReconcileDetail, at: usize, checked: CheckedRows) {
@@ -175,4 +180,16 @@ async fn save(
         damaged => format!("{} compared, {damaged} damaged", counted(known.rows, "rows")),
     };
     app.operation_save(&mut operation, message, with).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_step_is_longer_than_a_second_at_its_rate_nor_than_what_is_left() {
+        assert_eq!(records_of_step(1, 10_000), 1);
+        assert_eq!(records_of_step(RATE_PER_S_DEFAULT, u64::MAX), STEP);
+        assert_eq!(records_of_step(RATE_PER_S_DEFAULT, 7), 7);
+    }
 }
