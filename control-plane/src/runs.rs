@@ -2,7 +2,7 @@
 //! whoever started the run. Each step is journalled before and after; a control plane that takes over goes on from the
 //! journal, and calls that change something carry an idempotency key, so that one made twice counts once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use axum::{
 };
 use protocol::admin::{Call, Condition, Operation, OperationKind, OperationState, RunbookDetail, StepState};
 use tokio::{
-    task::JoinSet,
+    task::{self, JoinSet},
     time::{Duration, Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -37,21 +37,22 @@ const RUNS_MAX: usize = 20;
 
 /// Goes on with every run until `stop`.
 pub(crate) async fn run(app: Arc<App>, api: Router, stop: CancellationToken) {
-    let mut driving: BTreeSet<String> = BTreeSet::new();
-    let mut drivers: JoinSet<String> = JoinSet::new();
+    let mut driving: HashMap<task::Id, String> = HashMap::new();
+    let mut drivers: JoinSet<()> = JoinSet::new();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = drivers.join_next() => {
-                match ended {
-                    Ok(id) => drop(driving.remove(&id)),
-                    // It is found again by the next look.
+            Some(ended) = drivers.join_next_with_id() => {
+                // Of one that panicked the run is found again by the next look. The others still have their drivers.
+                let task = match ended {
+                    Ok((task, ())) => task,
                     Err(error) => {
                         tracing::error!(%error, "a run's driver ended");
-                        driving.clear();
+                        error.id()
                     }
-                }
+                };
+                driving.remove(&task);
             }
             _ = timeout(LOOK, app.runs.notified()) => {}
         }
@@ -63,11 +64,12 @@ pub(crate) async fn run(app: Arc<App>, api: Router, stop: CancellationToken) {
             }
         };
         for operation in active {
-            let is_new = operation.kind == OperationKind::Runbook && !driving.contains(&operation.id);
+            let is_new = operation.kind == OperationKind::Runbook && !driving.values().any(|id| *id == operation.id);
             if is_new && driving.len() < RUNS_MAX {
-                driving.insert(operation.id.clone());
                 let driver = Driver { app: app.clone(), api: api.clone() };
-                drivers.spawn(async move { driver.drive(operation.id).await });
+                let id = operation.id.clone();
+                let task = drivers.spawn(async move { driver.drive(&id).await }).id();
+                driving.insert(task, operation.id);
             }
         }
     }
@@ -81,16 +83,16 @@ struct Driver {
 }
 
 impl Driver {
-    /// Takes steps until there is none to take now. Returns the run's id.
-    async fn drive(&self, id: String) -> String {
+    /// Takes steps until there is none to take now.
+    async fn drive(&self, id: &str) {
         loop {
-            match self.next(&id).await {
+            match self.next(id).await {
                 Ok(true) => {}
-                Ok(false) => return id,
+                Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(%error, run = id, "a run cannot go on now");
                     sleep(LOOK).await;
-                    return id;
+                    return;
                 }
             }
         }
