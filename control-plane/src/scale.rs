@@ -1,31 +1,25 @@
 //! Scales the fleet: tells the provisioner how many nodes there shall be, waits until they are there, drains gateways
 //! before they go; and does so by itself ahead of events and after them.
 
+mod events;
+
 use std::sync::Arc;
 
 use domain::counted;
-use protocol::admin::{
-    EventState, NodeRole, Operation, OperationKind, OperationPhase, OperationState, PrescaleDetail, PrescaleRequest,
-    Role, ScaleEvent,
-};
+use protocol::admin::{NodeRole, Operation, OperationKind, OperationPhase, OperationState, PrescaleDetail};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{
-        Actor, App,
-        capacity::{read_event, write_event},
-    },
+    app::App,
     error::AppError,
-    store::{Change, DesiredRecord, DocumentKind, DrainRecord, OperationFilter, StoreError},
+    store::{Change, DesiredRecord, DrainRecord, OperationFilter, StoreError},
 };
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 /// Nodes that are not there after this will not come.
 const THERE_MS_MAX: u64 = 15 * 60_000;
-/// Before an event whose fleet could not be scaled is tried again, ms. Each try is a line of the audit.
-const TRY_AGAIN_MS: u64 = 60_000;
 /// Window and rate of the drain of a gateway that leaves.
 const DRAIN_MS: u64 = 30_000;
 const DRAIN_RATE_PER_S: u32 = 2_000;
@@ -93,7 +87,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
 }
 
 async fn pass(app: &App) -> Result<(), AppError> {
-    events(app).await?;
+    events::pass(app).await?;
     if app.autoscale.nodes_max > 0 {
         app.autoscale().await?;
     }
@@ -104,87 +98,14 @@ async fn pass(app: &App) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Events whose time has come, or is over.
-async fn events(app: &App) -> Result<(), AppError> {
-    let documents = app.store.documents(DocumentKind::Event, false, u64::MAX, 200).await?;
-    let mut scaled = 0;
-    for document in &documents {
-        scaled += usize::from(read_event(document)?.state == EventState::Scaled);
-    }
-    for document in documents {
-        let mut event = read_event(&document)?;
-        let now_ms = app.clock.now_ms();
-        if event.state == EventState::Scaled
-            && now_ms < event.ends_ms
-            && let Some(why) = failure(app, &event).await?
-        {
-            scaled -= 1;
-            event.state = EventState::Planned;
-            event.scales_ms = now_ms + TRY_AGAIN_MS;
-            event.trouble = Some(why);
-            app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
-            continue;
-        }
-        let factor = match event.state {
-            EventState::Planned if now_ms >= event.scales_ms && now_ms < event.ends_ms => Some(event.factor),
-            EventState::Scaled if now_ms >= event.ends_ms && scaled > 1 => {
-                // Another one goes on with what there is; the last one goes back.
-                scaled -= 1;
-                event.state = EventState::Over;
-                app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
-                continue;
-            }
-            EventState::Scaled if now_ms >= event.ends_ms => None,
-            EventState::Planned if now_ms >= event.ends_ms => {
-                event.state = EventState::Over;
-                app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
-                continue;
-            }
-            _ => continue,
-        };
-        let reason = format!("event {}", event.name);
-        let actor = Actor::new(&event.who, Role::Operator);
-        match app.prescale(&actor, &PrescaleRequest { factor, reason }).await {
-            Ok(operation) => {
-                event.operation = Some(operation.now.id);
-                event.trouble = None;
-            }
-            // One that is running is waited for.
-            Err(AppError::Busy { .. }) => continue,
-            Err(error) => {
-                tracing::error!(%error, event = event.name, "the fleet is not scaled for an event");
-                event.trouble = Some(error.to_string());
-                // While it lasts it is tried again.
-                if factor.is_some() {
-                    event.scales_ms = now_ms + TRY_AGAIN_MS;
-                    app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
-                    continue;
-                }
-            }
-        }
-        event.state = if factor.is_some() { EventState::Scaled } else { EventState::Over };
-        app.store.commit(vec![write_event(&event, document.number, document.revision + 1)?]).await?;
-    }
-    Ok(())
-}
-
-/// Why the fleet is not scaled for an event after all, if its operation failed.
-async fn failure(app: &App, event: &ScaleEvent) -> Result<Option<String>, AppError> {
-    let Some(id) = &event.operation else { return Ok(None) };
-    match app.operation(id).await {
-        Ok(operation) if operation.state == OperationState::Failed => {
-            Ok(Some(operation.error.unwrap_or_else(|| format!("{id} failed"))))
-        }
-        // One that is forgotten by now ended long ago.
-        Ok(_) | Err(AppError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+fn prescale_detail(operation: &Operation) -> Result<PrescaleDetail, AppError> {
+    let detail = serde_json::from_value(operation.detail.clone());
+    Ok(detail.map_err(|error| StoreError::Corrupt(format!("{}: {error}", operation.id)))?)
 }
 
 async fn step(app: &App, id: &str) -> Result<(), AppError> {
     let operation = app.operation(id).await?;
-    let mut detail: PrescaleDetail = serde_json::from_value(operation.detail.clone())
-        .map_err(|error| StoreError::Corrupt(format!("{id}: {error}")))?;
+    let mut detail = prescale_detail(&operation)?;
     if operation.state == OperationState::Cancelling {
         let message = match detail.is_down {
             false => "cancelled: what was added stays until `prescale revert`".to_owned(),

@@ -158,3 +158,64 @@ async fn an_event_whose_nodes_are_refused_is_tried_again_and_says_why() {
     assert!(trouble.contains("no quota"), "{trouble}");
     plane.shutdown().await;
 }
+
+/// In real time, for the program that adds and takes away is one.
+#[tokio::test]
+async fn an_event_is_over_once_the_fleet_is_back() {
+    for works_at_the_end in [true, false] {
+        let home = tempfile::tempdir().unwrap();
+        let works = home.path().join("works");
+        std::fs::write(&works, "").unwrap();
+        let rig = Rig::start().await;
+        let config = ControlPlaneConfig {
+            provisioner: Provisioner::Command(format!("sh -c 'test -e {}'", works.display()).parse().unwrap()),
+            ..ControlPlaneConfig::new(ADMIN.into(), backends::Clock::System, 7)
+        };
+        let store = Arc::new(MemoryStore::default());
+        let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
+        let plane = plane.await.unwrap();
+        // As many as are needed at least: nobody adds more.
+        let nodes = ["gw-1", "gw-2", "worker-1"].map(|id| gateway_on(&rig.board, "scaling", id, 1, 10));
+        let seen = tokio::time::timeout(Duration::from_secs(60), async {
+            while plane.app().nodes().len() < nodes.len() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            // It has been going on for long, and ends in 5 s.
+            let wanted = CreateEvent {
+                name: "cup".into(),
+                factor: 1.0,
+                starts_ms: backends::Clock::System.now_ms() - 55_000,
+                lasts_ms: 60_000,
+                lead_ms: None,
+                reason: "final".into(),
+            };
+            plane.app().event_add(&operator(), &wanted).await.unwrap();
+            let mut up = None;
+            loop {
+                sleep(Duration::from_millis(50)).await;
+                let seen = plane.app().scale_events().await.unwrap().remove(0);
+                let Some(id) = seen.operation.clone() else { continue };
+                let operation = plane.app().operation(&id).await.unwrap();
+                let is_back = seen.trouble.is_some() || seen.state == EventState::Over;
+                if up.is_none() && operation.state == OperationState::Succeeded {
+                    up = Some(id);
+                    if !works_at_the_end {
+                        std::fs::remove_file(&works).unwrap();
+                    }
+                } else if up.as_ref().is_some_and(|up| *up != id) && is_back {
+                    return (seen, operation.state);
+                }
+            }
+        });
+        let (seen, ended) = seen.await.unwrap();
+        let wanted = match works_at_the_end {
+            true => (EventState::Over, OperationState::Succeeded, false),
+            false => (EventState::Scaled, OperationState::Failed, true),
+        };
+        assert_eq!((seen.state, ended, seen.trouble.is_some()), wanted, "{:?}", seen.trouble);
+        plane.shutdown().await;
+        for node in nodes {
+            node.kill().await;
+        }
+    }
+}
