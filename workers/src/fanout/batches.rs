@@ -84,6 +84,12 @@ impl Batches {
         self.under_way.retain_mut(|(ticket, _)| !ticket.is_done());
     }
 
+    /// Batches that went out and that not every gateway has.
+    pub(super) fn under_way(&mut self) -> usize {
+        self.reap();
+        self.under_way.len()
+    }
+
     /// Messages held.
     pub(super) fn len(&self) -> usize {
         self.len

@@ -22,7 +22,9 @@ const RETRY: Duration = Duration::from_millis(200);
 const TICK: Duration = Duration::from_millis(100);
 /// Messages delivered in one go: small enough that conversations take turns, large enough to share calls.
 const TURN: usize = 64;
-/// Batches that may wait for gateways to acknowledge. Past it the topic is not read.
+/// Batches that may wait for gateways to acknowledge. Past it the topic is not read. What is held back on purpose does
+/// not count, or one group that is batched would stop all others, and neither does what is done: while a commit is
+/// refused because of a partition that was lost, reading is what tells which.
 const UNACKED_BATCHES: usize = 64;
 
 /// Batches of each partition under way.
@@ -37,6 +39,8 @@ pub(crate) async fn run(shared: Shared) {
             () = stop.cancelled() => {}
             Err(error) = fan_out(&shared) => {
                 tracing::warn!(%error, "the group fan-out lost its log; it will join again");
+                // What was held is read again.
+                shared.stats.fanning_out(0);
                 sleep(RETRY).await;
             }
         }
@@ -51,7 +55,7 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let batches: usize = unacked.values().map(Unacked::len).sum();
+        let batches = with_gateways(&mut unacked) + batched.under_way();
         let event = tokio::select! {
             biased;
             _ = tick.tick() => {
@@ -59,6 +63,7 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
                     let ticket = shared.deliverer.messages(Lane::Group, &due.messages, &shared.stop).await;
                     batched.sent(ticket, due.waits);
                 }
+                shared.stats.fanning_out(batched.len());
                 batched.reap();
                 commit(consumer.as_mut(), &mut unacked).await;
                 continue;
@@ -86,6 +91,11 @@ async fn fan_out(shared: &Shared) -> StoreResult<()> {
     }
 }
 
+/// Batches that gateways have not acknowledged.
+fn with_gateways(unacked: &mut Partitions) -> usize {
+    unacked.values_mut().flatten().map(|(_, ticket)| usize::from(ticket.is_with_gateways())).sum()
+}
+
 /// Delivers a batch, conversations taking turns.
 async fn deliver(shared: &Shared, entries: &[Entry], batched: &mut Batches) -> Ticket {
     let in_force = shared.levers.now();
@@ -93,7 +103,7 @@ async fn deliver(shared: &Shared, entries: &[Entry], batched: &mut Batches) -> T
     let mut queue: FairQueue<ConversationId, StoredMessage> = FairQueue::default();
     for entry in entries {
         match decode_sequenced(entry) {
-            Ok(message) if batched.takes(&in_force, &message.conversation) => ticket.add(batched.hold(message)),
+            Ok(message) if batched.takes(&in_force, &message.conversation) => ticket.add_held(batched.hold(message)),
             Ok(message) => queue.push(message.conversation.clone(), message),
             Err(error) => {
                 WorkerStats::add(&shared.deliverer.stats().unreadable, 1);
