@@ -1,6 +1,6 @@
 //! Records of the log as the roles use them.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use backends::port::{Entry, StoredMessage};
 use domain::{ConversationId, KeyRow, LogPosition, Submission, UserId, body_hash, message_id};
@@ -104,5 +104,30 @@ pub(crate) fn key_row(message: &StoredMessage) -> KeyRow {
         },
         number: message.sequence_number,
         at: message.at,
+    }
+}
+
+/// Ascending numbers as runs without a gap. Numbers of a conversation that stand together in the log may lie far apart:
+/// an owner that did not know that it was replaced appends low ones beside those of its successor.
+pub(crate) fn runs(numbers: impl IntoIterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
+    let mut runs: Vec<RangeInclusive<u64>> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some(run) if run.end().checked_add(1) == Some(number) => *run = *run.start()..=number,
+            _ => runs.push(number..=number),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn a_run_ends_where_a_number_is_missing() {
+        assert!(runs([]).is_empty());
+        assert_eq!(runs((3..=12).chain(900..=905)), [3..=12, 900..=905]);
+        assert_eq!(runs([1, 3, 4, u64::MAX]), [1..=1, 3..=4, u64::MAX..=u64::MAX]);
     }
 }

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use backends::port::{Consumer, ConsumerEvent, Entry, Lane, StoreResult, StoredMessage, Topic};
 use protocol::node;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use self::{
     gather::Gathered,
@@ -69,7 +69,7 @@ async fn persist(shared: &Shared, lane: Lane) -> StoreResult<()> {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let rewriting = stands.iter().find(|(_, stand)| stand.is_rewriting(shared)).map(|(partition, _)| *partition);
+        let rewriting = next_rewrite(&stands, shared);
         tokio::select! {
             () = gathered.due() => store(shared, &mut stands, gathered.take()).await,
             event = consumer.next(), if !gathered.is_full() => match event? {
@@ -91,8 +91,8 @@ async fn persist(shared: &Shared, lane: Lane) -> StoreResult<()> {
             },
             _ = looks.tick() => look(shared, topic, &mut stands).await,
             // One step at a time: new rows are stored in between.
-            () = std::future::ready(()), if rewriting.is_some() => {
-                let Some((partition, stand)) = rewriting.and_then(|it| Some((it, stands.get_mut(&it)?))) else { continue };
+            Some(partition) = step_due(rewriting), if rewriting.is_some() => {
+                let Some(stand) = stands.get_mut(&partition) else { continue };
                 write_again(shared, topic, partition, stand).await;
             }
         }
@@ -101,12 +101,24 @@ async fn persist(shared: &Shared, lane: Lane) -> StoreResult<()> {
     }
 }
 
-impl Stand {
-    /// True while there is a window of a downgrade that is over.
-    fn is_rewriting(&self, shared: &Shared) -> bool {
-        self.window.is_some() && shared.levers.now().consistency_one.is_none()
-    }
+/// The next step of a window of a downgrade that is over: when it is due, and its partition.
+fn next_rewrite(stands: &Stands, shared: &Shared) -> Option<(Instant, u32)> {
+    let next = first_due(stands)?;
+    shared.levers.now().consistency_one.is_none().then_some(next)
+}
 
+fn first_due(stands: &Stands) -> Option<(Instant, u32)> {
+    stands.iter().filter_map(|(partition, stand)| Some((stand.window.as_ref()?.due, *partition))).min()
+}
+
+/// Waits until the step is due.
+async fn step_due(step: Option<(Instant, u32)>) -> Option<u32> {
+    let (due, partition) = step?;
+    sleep_until(due).await;
+    Some(partition)
+}
+
+impl Stand {
     fn to_wire(&self, lane: Lane, partition: u32) -> node::Position {
         node::Position {
             lane: lane.as_str().to_owned(),
@@ -141,8 +153,8 @@ async fn store(shared: &Shared, stands: &mut Stands, gathered: BTreeMap<u32, Vec
         let (Some(last), Some(stand)) = (entries.last(), stands.get_mut(&partition)) else { continue };
         stand.read = last.offset + 1;
         if let Some(by) = &downgrade {
-            let next = stand.window.take().and_then(|window| window.next);
-            stand.window = Some(Window { by: by.clone(), next });
+            let (next, due) = stand.window.take().map_or_else(|| (None, Instant::now()), |it| (it.next, it.due));
+            stand.window = Some(Window { by: by.clone(), next, due });
         }
     }
 }
@@ -209,4 +221,25 @@ fn rows(entries: &[Entry], stats: &WorkerStats) -> Vec<StoredMessage> {
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_that_has_waited_longest_is_written_next() {
+        let now = Instant::now();
+        let stand = |due| Stand { window: Some(Window { by: "o".to_owned(), next: None, due }), ..Stand::default() };
+        let mut stands = Stands::from([(0, Stand::default()), (1, stand(now)), (2, stand(now))]);
+        assert_eq!(first_due(&stands), Some((now, 1)));
+        // The first fails and is tried later: it does not stand before the other.
+        let later = now + Duration::from_millis(500);
+        stands.insert(1, stand(later));
+        assert_eq!(first_due(&stands), Some((now, 2)));
+        assert_eq!(step_due(first_due(&stands)).await, Some(2));
+        stands.remove(&2);
+        assert_eq!(step_due(first_due(&stands)).await, Some(1));
+        assert!(now.elapsed() >= Duration::from_millis(500));
+    }
 }

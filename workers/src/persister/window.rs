@@ -2,18 +2,18 @@
 //! written at quorum with the same timestamps, read back at quorum and found dense; only then the commit pointer moves
 //! over them. So a replica that is lost during a downgrade loses nothing that the log still has.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use backends::port::{StoreError, StoreResult, StoredMessage, Topic};
 use domain::ConversationId;
-use tokio::time::sleep;
+use tokio::time::{Duration, Instant};
 
 use super::{Stand, rows};
-use crate::worker::Shared;
+use crate::{record::runs, worker::Shared};
 
 /// Records written again in one step.
 const STEP: usize = 500;
-/// Between attempts while a store does not answer.
+/// Between attempts at a window that cannot be written. Other windows, and new rows, go on meanwhile.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Rows that are at ONE: from the commit pointer to where the persister has read.
@@ -23,6 +23,8 @@ pub(super) struct Window {
     pub(super) by: String,
     /// The next record to write again; `None` before the first.
     pub(super) next: Option<u64>,
+    /// When its next step is due. The window that has waited longest goes first, so one that fails holds up no other.
+    pub(super) due: Instant,
 }
 
 /// Takes one step. At the end of the window it is gone, and the commit pointer may jump over it.
@@ -30,7 +32,10 @@ pub(super) async fn write_again(shared: &Shared, topic: Topic, partition: u32, s
     let Some(window) = &mut stand.window else { return };
     let from = window.next.unwrap_or(stand.committed);
     match step(shared, topic, partition, from, stand.read).await {
-        Ok(next) if next < stand.read => window.next = Some(next),
+        Ok(next) if next < stand.read => {
+            window.next = Some(next);
+            window.due = Instant::now();
+        }
         Ok(next) => {
             tracing::info!(partition, topic = %topic, from = stand.committed, to = next, by = window.by,
                 "a window of downgraded consistency is stored at quorum");
@@ -38,7 +43,7 @@ pub(super) async fn write_again(shared: &Shared, topic: Topic, partition: u32, s
         }
         Err(error) => {
             tracing::warn!(%error, partition, "a window cannot be written again yet; will retry");
-            sleep(RETRY).await;
+            window.due = Instant::now() + RETRY;
         }
     }
 }
@@ -57,29 +62,27 @@ async fn step(shared: &Shared, topic: Topic, partition: u32, from: u64, to: u64)
     let next = last.offset + 1;
     let rows = rows(&entries, &shared.stats);
     shared.ports.messages.write(&rows).await?;
-    for ((conversation, first, last), wanted) in spans(&rows) {
-        let stored = shared.ports.messages.read(&conversation, first, last, wanted.len() * 2).await?;
-        check(&conversation, &wanted, &stored)?;
+    for (conversation, wanted) in by_number(&rows) {
+        for run in runs(wanted.keys().copied()) {
+            let (first, last) = (*run.start(), *run.end());
+            let wanted: Vec<&StoredMessage> = wanted.range(run).map(|(_, row)| *row).collect();
+            let stored = shared.ports.messages.read(conversation, first, last, wanted.len() * 2).await?;
+            check(conversation, &wanted, &stored)?;
+        }
     }
     Ok(next)
 }
 
-type Span = (ConversationId, u64, u64);
-
-/// The rows by conversation, with the numbers they span. Records of two owners give the same row twice.
-fn spans(rows: &[StoredMessage]) -> Vec<(Span, Vec<&StoredMessage>)> {
+/// The rows by conversation and number. Records of two owners give the same row twice.
+fn by_number(rows: &[StoredMessage]) -> BTreeMap<&ConversationId, BTreeMap<u64, &StoredMessage>> {
     let mut conversations: BTreeMap<&ConversationId, BTreeMap<u64, &StoredMessage>> = BTreeMap::new();
     for row in rows {
         conversations.entry(&row.conversation).or_default().entry(row.sequence_number).or_insert(row);
     }
-    let span = |(conversation, rows): (&ConversationId, BTreeMap<u64, _>)| {
-        let (first, last) = (*rows.keys().next()?, *rows.keys().next_back()?);
-        Some(((conversation.clone(), first, last), rows.into_values().collect()))
-    };
-    conversations.into_iter().filter_map(span).collect()
+    conversations
 }
 
-/// Every row must be there, and dense from the first to the last.
+/// Every row of a run must be there, and dense from the first to the last.
 fn check(conversation: &ConversationId, wanted: &[&StoredMessage], stored: &[StoredMessage]) -> StoreResult<()> {
     let mut numbers: Vec<u64> = stored.iter().map(|row| row.sequence_number).collect();
     numbers.dedup();
