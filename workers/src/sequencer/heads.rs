@@ -15,14 +15,18 @@ use domain::{ConversationId, partition_of};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use protocol::link::{Head, OwnedPartition};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use super::partition::Partition;
 
 /// A partition, shared by the future that folds it and the answers to gateways. Held for moments, never across a wait.
 pub(super) type SharedPartition = Arc<Mutex<Partition>>;
 
-/// How long an answer may wait for the fold to get to the end of the intake. Below what a gateway waits for an answer.
+/// How long an answer may wait for the fold to get to the end of the intake, however many conversations it is about.
+/// Below what a gateway waits for an answer.
 const FOLD_DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// By lane and partition: where the intake ended after the questions were there.
@@ -89,24 +93,24 @@ impl Heads {
 
     /// The heads of conversations, in the order asked; `ends` was asked for after the question came.
     pub(crate) async fn answer(&self, lane: Lane, conversations: &[String], ends: &Ends) -> Vec<Head> {
-        let mut heads = Vec::with_capacity(conversations.len());
-        for id in conversations {
-            let head = match id.parse() {
-                Ok(id) => self.head(lane, &id, ends).await,
-                Err(_) => None,
-            };
-            heads.push(Head { known: head.is_some(), head: head.unwrap_or(0) });
-        }
-        heads
+        // One for all: a partition that is stuck holds up the answer once, not with each of its conversations.
+        let until = Instant::now() + FOLD_DEADLINE;
+        let heads = conversations.iter().map(|id| self.head_of(lane, id, ends, until));
+        let heads = join_all(heads).await.into_iter();
+        heads.map(|head| Head { known: head.is_some(), head: head.unwrap_or(0) }).collect()
     }
 
-    async fn head(&self, lane: Lane, id: &ConversationId, ends: &Ends) -> Option<u64> {
+    async fn head_of(&self, lane: Lane, id: &str, ends: &Ends, until: Instant) -> Option<u64> {
+        self.head(lane, &id.parse().ok()?, ends, until).await
+    }
+
+    async fn head(&self, lane: Lane, id: &ConversationId, ends: &Ends, until: Instant) -> Option<u64> {
         let key = self.key(lane, id.as_str());
         let end = *ends.get(&key)?;
         let partition = self.owned.lock().get(&key).cloned()?;
         let mut folded = partition.lock().folded();
         // A zombie that reads nothing any more never gets there.
-        timeout(FOLD_DEADLINE, folded.wait_for(|folded| *folded >= end)).await.ok()?.ok()?;
+        timeout_at(until, folded.wait_for(|folded| *folded >= end)).await.ok()?.ok()?;
         {
             let partition = partition.lock();
             if partition.is_waiting(id) {
@@ -121,5 +125,30 @@ impl Heads {
         let partition = partition.lock();
         let in_memory = partition.head(id).unwrap_or_else(|| partition.tail_head(id));
         Some(in_memory.max(stored.map_or(0, |head| head.sequence_number)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backends::embedded::{Disk, DiskOptions, GroupLog};
+    use domain::Planted;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_is_stuck_holds_up_an_answer_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path(), DiskOptions { partitions: 1, was_clean: true }).unwrap();
+        let heads = Heads::new(Arc::new(GroupLog::new(disk.clone())), disk.clone());
+        heads.insert(Lane::Group, 0, Arc::new(Mutex::new(Partition::new(1, Planted::default()))));
+        // It never folds what the intake holds.
+        let ends = Ends::from([((Lane::Group, 0), 1)]);
+        let asked = ["a", "b", "c", "not an id"].map(ToOwned::to_owned);
+        let began = Instant::now();
+        let answer = heads.answer(Lane::Group, &asked, &ends).await;
+        assert!(began.elapsed() < FOLD_DEADLINE * 2, "{:?}", began.elapsed());
+        assert_eq!(answer.len(), asked.len());
+        assert!(answer.iter().all(|head| !head.known));
+        disk.close();
     }
 }
