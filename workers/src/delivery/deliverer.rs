@@ -76,12 +76,12 @@ impl Deliverer {
                 }
             }
         };
-        tokio::join!(
-            self.links.run(upcalls, owned, stop),
-            answer(&heads, direct_questions),
-            answer(&heads, group_questions),
-            told,
-        );
+        // The streams end with the stop: what still waits then would go nowhere, and each relay would wait for a look that
+        // does not come. Nothing of it is promised: heads are asked again, relays are not stored, a session that was
+        // replaced is also found by its next refresh.
+        let closing = stop.clone();
+        let answered = async { tokio::join!(answer(&heads, direct_questions), answer(&heads, group_questions), told) };
+        tokio::join!(self.links.run(upcalls, owned, stop), closing.run_until_cancelled(answered));
     }
 
     /// Delivers messages to the members of their conversations, in this order. Waits for room in the gateways' queues
