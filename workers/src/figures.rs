@@ -22,8 +22,9 @@ pub(crate) struct Figures {
     at_one: AtomicU64,
     canaries_ok: AtomicU64,
     canaries_failed: AtomicU64,
-    /// Log time of the oldest record of the batch that is being stored; 0 when there is none.
-    storing_ms: AtomicU64,
+    /// Log time of the oldest record of the batch that is being stored; 0 when there is none. By [`Lane::number`]: a lane
+    /// that has nothing to store does not hide one that cannot.
+    storing_ms: [AtomicU64; 2],
     fanout_queue: AtomicU64,
     fanout_messages: AtomicU64,
     fanout_members: AtomicU64,
@@ -43,7 +44,7 @@ impl Default for Figures {
             at_one: AtomicU64::default(),
             canaries_ok: AtomicU64::default(),
             canaries_failed: AtomicU64::default(),
-            storing_ms: AtomicU64::default(),
+            storing_ms: Default::default(),
             fanout_queue: AtomicU64::default(),
             fanout_messages: AtomicU64::default(),
             fanout_members: AtomicU64::default(),
@@ -96,7 +97,7 @@ impl Figures {
 
     /// Log time of the oldest record that is read and not stored.
     pub(crate) fn storing_since_ms(&self) -> Option<u64> {
-        Some(self.storing_ms.load(Ordering::Relaxed)).filter(|since_ms| *since_ms > 0)
+        self.storing_ms.iter().map(|lane| lane.load(Ordering::Relaxed)).filter(|since_ms| *since_ms > 0).min()
     }
 }
 
@@ -118,9 +119,9 @@ impl WorkerStats {
         Self::add(if is_ok { &self.figures.canaries_ok } else { &self.figures.canaries_failed }, 1);
     }
 
-    /// The batch being stored begins at this log time; 0: none is.
-    pub(crate) fn storing(&self, since_ms: u64) {
-        self.figures.storing_ms.store(since_ms, Ordering::Relaxed);
+    /// The batch of a lane being stored begins at this log time; 0: none is.
+    pub(crate) fn storing(&self, lane: Lane, since_ms: u64) {
+        self.figures.storing_ms[lane.number() as usize].store(since_ms, Ordering::Relaxed);
     }
 
     /// Where the persister of a lane stands.
@@ -149,5 +150,22 @@ impl WorkerStats {
     pub(crate) fn fanned_out(&self, messages: usize, members: usize) {
         Self::add(&self.figures.fanout_messages, messages);
         Self::add(&self.figures.fanout_members, members);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lane_that_is_idle_does_not_hide_one_that_cannot_store() {
+        let stats = WorkerStats::default();
+        stats.storing(Lane::Group, 7_000);
+        stats.storing(Lane::Direct, 9_000);
+        assert_eq!(stats.figures.storing_since_ms(), Some(7_000));
+        stats.storing(Lane::Direct, 0);
+        assert_eq!(stats.figures.storing_since_ms(), Some(7_000));
+        stats.storing(Lane::Group, 0);
+        assert_eq!(stats.figures.storing_since_ms(), None);
     }
 }

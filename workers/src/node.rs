@@ -54,7 +54,7 @@ impl backends::node::Node for WorkerNode {
 
     fn report(&self) -> Report {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let (waiting, figures) = (count(&self.stats.waiting), &self.stats.figures);
+        let (waiting, figures) = (self.stats.waiting.iter().map(count).sum::<u64>(), &self.stats.figures);
         let waits = if waiting > 0 { format!("{waiting} records wait for the message store") } else { String::new() };
         let down = self.dependencies.trouble();
         let trouble: Vec<&str> = [&*waits, &down].into_iter().filter(|trouble| !trouble.is_empty()).collect();

@@ -171,8 +171,8 @@ pub struct WorkerStats {
     pub conflicts: AtomicU64,
     /// Records that could not be read and were skipped.
     pub unreadable: AtomicU64,
-    /// Records that wait because their conversation cannot be loaded.
-    pub waiting: AtomicU64,
+    /// Records that wait because their conversation cannot be loaded, by [`Lane::number`].
+    pub waiting: [AtomicU64; 2],
     /// Rows stored.
     pub stored: AtomicU64,
     /// Delivery calls to gateways.
@@ -186,6 +186,11 @@ pub struct WorkerStats {
 impl WorkerStats {
     pub(crate) fn add(counter: &AtomicU64, n: usize) {
         counter.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// So many records of a lane wait now.
+    pub(crate) fn waits(&self, lane: Lane, records: usize) {
+        self.waiting[lane.number() as usize].store(records as u64, Ordering::Relaxed);
     }
 }
 

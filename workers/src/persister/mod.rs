@@ -71,7 +71,7 @@ async fn persist(shared: &Shared, lane: Lane) -> StoreResult<()> {
     loop {
         let rewriting = next_rewrite(&stands, shared);
         tokio::select! {
-            () = gathered.due() => store(shared, &mut stands, gathered.take()).await,
+            () = gathered.due() => store(shared, lane, &mut stands, gathered.take()).await,
             event = consumer.next(), if !gathered.is_full() => match event? {
                 ConsumerEvent::Assigned { partition, .. } => {
                     let from = log.committed(GROUP, topic, partition).await?.unwrap_or(0);
@@ -142,12 +142,12 @@ async fn look(shared: &Shared, topic: Topic, stands: &mut Stands) {
     }
 }
 
-async fn store(shared: &Shared, stands: &mut Stands, gathered: BTreeMap<u32, Vec<Entry>>) {
+async fn store(shared: &Shared, lane: Lane, stands: &mut Stands, gathered: BTreeMap<u32, Vec<Entry>>) {
     let oldest_ms = gathered.values().filter_map(|entries| entries.first()).map(|entry| entry.time_ms).min();
     let rows: Vec<StoredMessage> = gathered.values().flat_map(|entries| rows(entries, &shared.stats)).collect();
-    shared.stats.storing(oldest_ms.unwrap_or(0));
+    shared.stats.storing(lane, oldest_ms.unwrap_or(0));
     let downgrade = write(shared, &rows).await;
-    shared.stats.storing(0);
+    shared.stats.storing(lane, 0);
     WorkerStats::add(&shared.stats.stored, rows.len());
     for (partition, entries) in gathered {
         let (Some(last), Some(stand)) = (entries.last(), stands.get_mut(&partition)) else { continue };

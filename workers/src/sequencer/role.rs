@@ -223,7 +223,7 @@ impl Sequencer {
             }
             self.shared.let_go(self.lane, *partition, owned).await;
         }
-        self.shared.stats.waiting.store(waiting as u64, std::sync::atomic::Ordering::Relaxed);
+        self.shared.stats.waits(self.lane, waiting);
         for partition in retry {
             self.fold(partition, Vec::new());
         }
