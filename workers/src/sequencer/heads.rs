@@ -12,7 +12,7 @@ use std::{
 
 use backends::port::{Lane, Log, Messages, Topic};
 use domain::{ConversationId, partition_of};
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, future::join_all, stream};
 use parking_lot::Mutex;
 use protocol::link::{Head, OwnedPartition};
 use tokio::{
@@ -28,6 +28,9 @@ pub(super) type SharedPartition = Arc<Mutex<Partition>>;
 /// How long an answer may wait for the fold to get to the end of the intake, however many conversations it is about.
 /// Below what a gateway waits for an answer.
 const FOLD_DEADLINE: Duration = Duration::from_millis(1_500);
+
+/// Conversations of a question that are looked up at once: those that are not in memory are a read of the store each.
+const AT_ONCE: usize = 32;
 
 /// By lane and partition: where the intake ended after the questions were there.
 pub(crate) type Ends = BTreeMap<(Lane, u32), u64>;
@@ -95,13 +98,16 @@ impl Heads {
     pub(crate) async fn answer(&self, lane: Lane, conversations: &[String], ends: &Ends) -> Vec<Head> {
         // One for all: a partition that is stuck holds up the answer once, not with each of its conversations.
         let until = Instant::now() + FOLD_DEADLINE;
-        let heads = conversations.iter().map(|id| self.head_of(lane, id, ends, until));
-        let heads = join_all(heads).await.into_iter();
-        heads.map(|head| Head { known: head.is_some(), head: head.unwrap_or(0) }).collect()
+        let heads: Vec<_> = conversations.iter().map(|id| self.head_of(lane, id, ends, until)).collect();
+        stream::iter(heads).buffered(AT_ONCE).collect().await
     }
 
-    async fn head_of(&self, lane: Lane, id: &str, ends: &Ends, until: Instant) -> Option<u64> {
-        self.head(lane, &id.parse().ok()?, ends, until).await
+    async fn head_of(&self, lane: Lane, id: &str, ends: &Ends, until: Instant) -> Head {
+        let head = match id.parse() {
+            Ok(id) => self.head(lane, &id, ends, until).await,
+            Err(_) => None,
+        };
+        Head { known: head.is_some(), head: head.unwrap_or(0) }
     }
 
     async fn head(&self, lane: Lane, id: &ConversationId, ends: &Ends, until: Instant) -> Option<u64> {
