@@ -49,8 +49,6 @@ impl Shared {
             if let Some(running) = state.running.take() {
                 running.cancel();
                 state.report.set_phase(DrainPhase::Cancelled);
-                // Those who were told and stayed are told again by the next drain.
-                self.hub.all().iter().for_each(|conn| conn.told_to_migrate.store(false, Ordering::Relaxed));
             } else {
                 state.report = DrainReport::default();
             }
@@ -62,6 +60,8 @@ impl Shared {
         if let Some(running) = state.running.take() {
             running.cancel();
         }
+        // Those whom an earlier drain told and who stayed are told again.
+        self.hub.all().iter().for_each(|conn| conn.told_to_migrate.store(false, Ordering::Relaxed));
         let plan = DrainPlan {
             connections: self.hub.connections(),
             deadline_ms: order.deadline_ms,

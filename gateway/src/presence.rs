@@ -141,7 +141,7 @@ async fn forward(shared: &Shared, conns: &[Arc<Conn>]) {
 
 #[derive(Default)]
 struct Watched {
-    /// What all who watch were told; `None`: one of them was told nothing yet.
+    /// What all who watch were told last; `None`: not all were told, or not the same.
     online: Option<bool>,
     by: Vec<Weak<Conn>>,
 }
@@ -159,11 +159,10 @@ impl Watchers {
         let mut watched = self.users.lock();
         for (n, user) in users.iter().enumerate() {
             let entry = watched.entry(user.clone()).or_default();
-            match states.and_then(|states| states.get(n)) {
-                // What others were told stays until they are told otherwise.
-                Some(state) => drop(entry.online.get_or_insert(state.online)),
-                None => entry.online = None,
-            }
+            let told = states.and_then(|states| states.get(n)).map(|state| state.online);
+            // Known only while all who watch were told the same: whoever was told nothing, or something else, is told
+            // with the next look-up, and those who knew hear it twice.
+            entry.online = told.filter(|_| entry.by.is_empty() || entry.online == told);
             if !entry.by.iter().any(|other| other.as_ptr() == Arc::as_ptr(conn)) {
                 entry.by.push(Arc::downgrade(conn));
             }
@@ -302,6 +301,12 @@ mod tests {
         let b = conn("b");
         watchers.set(&b, std::slice::from_ref(&user), None);
         assert_eq!(watchers.changed(&user, false).len(), 2);
+
+        // One whose question is answered does not stand for the one who still waits.
+        let (c, d) = (conn("c"), conn("d"));
+        watchers.set(&c, std::slice::from_ref(&user), None);
+        watchers.set(&d, std::slice::from_ref(&user), Some(&[state(true)]));
+        assert!(watchers.changed(&user, true).iter().any(|conn| Arc::ptr_eq(conn, &c)));
     }
 
     #[test]
@@ -311,5 +316,11 @@ mod tests {
         watchers.set(&b, std::slice::from_ref(&user), Some(&[state(true)]));
         let told = watchers.changed(&user, true);
         assert!(told.iter().any(|conn| Arc::ptr_eq(conn, &a)));
+
+        // Or it was over before anybody looked: then it is the later one who must hear of it.
+        let c = conn("c");
+        watchers.set(&c, std::slice::from_ref(&user), Some(&[state(false)]));
+        let told = watchers.changed(&user, true);
+        assert!(told.iter().any(|conn| Arc::ptr_eq(conn, &c)));
     }
 }

@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// A load may stand still for so long at its end: Cassandra, killed on a busy machine, served again after 77 and 107 s, and
 /// a checker that gives up before cannot tell what waits from what is lost.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// And take so long in all, beside what it sends.
+/// And take so long in all, beside the time that it sends.
 const LOAD_DEADLINE: Duration = Duration::from_secs(360);
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -220,30 +220,33 @@ pub(crate) fn until<T>(what: &str, so: impl Fn() -> Option<T>) -> Result<T, Stri
 }
 
 /// Clients that talk, in a process of their own.
-pub(crate) struct Load(Child);
+pub(crate) struct Load {
+    process: Child,
+    deadline: Duration,
+}
 
 impl Load {
     pub(crate) fn synthetic(fleet: &Fleet, clients: u32, rate: u32, seconds: u64, seed: u32) -> Result<Self, String> {
         let (clients, rate, seed) = (clients.to_string(), rate.to_string(), seed.to_string());
         let duration = format!("{seconds}s");
         let args = ["swarm", "run", "--clients", &clients, "--rate", &rate, "--duration", &duration, "--seed", &seed];
-        Self::start(fleet, &args)
+        Self::start(fleet, &args, LOAD_DEADLINE + Duration::from_secs(seconds))
     }
 
     pub(crate) fn replay(fleet: &Fleet, log: &Path) -> Result<Self, String> {
-        Self::start(fleet, &["swarm", "replay", &log.display().to_string(), "--speed", "4000"])
+        Self::start(fleet, &["swarm", "replay", &log.display().to_string(), "--speed", "4000"], LOAD_DEADLINE)
     }
 
-    fn start(fleet: &Fleet, args: &[&str]) -> Result<Self, String> {
+    fn start(fleet: &Fleet, args: &[&str], deadline: Duration) -> Result<Self, String> {
         let mut command = fleet.command(args);
         command.args(["--patience", &format!("{}s", PATIENCE.as_secs()), "-o", "json"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().map(Self).map_err(|error| error.to_string())
+        command.spawn().map(|process| Self { process, deadline }).map_err(|error| error.to_string())
     }
 
     /// Waits for its end; gives what the checker said.
     pub(crate) fn finish(self) -> Result<Outcome, String> {
-        let output = ended(self.0, LOAD_DEADLINE)?;
+        let output = ended(self.process, self.deadline)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
         let last = text.lines().last().ok_or_else(|| format!("a load said nothing: {stderr}"))?;

@@ -63,7 +63,9 @@ pub(super) fn step(operation: &Operation, known: &RolloutDetail, views: &[NodeVi
         } else if next.progress.done == next.progress.total {
             next.state = OperationState::Succeeded;
             next.phase = OperationPhase::Done;
-            pass.messages.push("every node is back and well".to_owned());
+            let are_all_known = detail.nodes.iter().all(|node| pass.view(&node.node).is_some());
+            let which = if are_all_known { "every node" } else { "every node that is still known" };
+            pass.messages.push(format!("{which} is back and well"));
         } else if !detail.is_paused {
             next.phase = OperationPhase::Working;
         }

@@ -146,11 +146,21 @@ impl Agent {
         if let Err(why) = send(&stream, node_frame::Kind::Register(register)).await {
             return why;
         }
-        // Answers under way: a slow one must not hold up the reports.
+        let mut keeping = Keeping::new();
+        let why = self.talk(&mut stream, &mut keeping).await;
+        // Whatever became of the stream: what is in force is kept, or taken back.
+        while let Some((desired, written)) = keeping.next().await {
+            self.written(desired, written);
+        }
+        why
+    }
+
+    /// Reports, and does what it is told, until the stream ends; says why it did. A state that is being written holds up what
+    /// follows it, but not the reports: a node whose disk is slow for 3 s would be called lost in the middle of what it was
+    /// just ordered.
+    async fn talk(&mut self, stream: &mut Duplex<NodeFrame, ControlFrame>, keeping: &mut Keeping) -> String {
+        // Answers under way: a slow one must not hold up the reports either.
         let mut answers = FuturesUnordered::new();
-        // A state that is being written: what follows it waits, but not the reports. A node whose disk is slow for 3 s would
-        // be called lost in the middle of what it was just ordered.
-        let mut keeping = FuturesUnordered::new();
         let mut reports = interval(REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -183,7 +193,7 @@ impl Agent {
                 Some(answer) = answers.next() => Some(answer),
             };
             if let Some(answer) = answer
-                && let Err(why) = send(&stream, answer).await
+                && let Err(why) = send(stream, answer).await
             {
                 return why;
             }
@@ -242,8 +252,13 @@ enum Taken {
     /// All that is to be said.
     Answered(Box<node_frame::Kind>),
     /// It is in force and being written to disk.
-    Keeping(BoxFuture<'static, (Desired, Result<(), String>)>),
+    Keeping(Writing),
 }
+
+/// A state that is being written, and then how that went.
+type Writing = BoxFuture<'static, (Desired, Result<(), String>)>;
+/// At most one.
+type Keeping = FuturesUnordered<Writing>;
 
 fn refused(version: u64, reason: String) -> node_frame::Kind {
     tracing::warn!(version, %reason, "desired state refused");

@@ -215,10 +215,10 @@ mod tests {
         assert_eq!(breaker.admit(11_001), Admission::Refuse);
         breaker.left(Admission::Probe);
         assert_eq!(breaker.admit(11_002), Admission::Probe);
-        (0..3).for_each(|_| breaker.done(11_010, Admission::Probe, false, 1_000));
-        assert_eq!(breaker.position(11_010).0, BreakerPosition::Closed);
-        // One that passed while it was closed was no probe.
+        // One that passed before it opened was no probe.
         breaker.left(Admission::Pass);
+        assert_eq!(breaker.admit(11_003), Admission::Refuse);
+        (0..3).for_each(|_| breaker.done(11_010, Admission::Probe, false, 1_000));
         assert_eq!(breaker.position(11_010).0, BreakerPosition::Closed);
     }
 

@@ -149,7 +149,8 @@ mod tests {
         heads.insert(Lane::Group, 0, Arc::new(Mutex::new(Partition::new(1, Planted::default()))));
         // It never folds what the intake holds.
         let ends = Ends::from([((Lane::Group, 0), 1)]);
-        let asked = ["a", "b", "c", "not an id"].map(ToOwned::to_owned);
+        // More than are looked up at once.
+        let asked: Vec<String> = (0..AT_ONCE * 3).map(|n| format!("c{n}")).chain(["not an id".to_owned()]).collect();
         let began = Instant::now();
         let answer = heads.answer(Lane::Group, &asked, &ends).await;
         assert!(began.elapsed() < FOLD_DEADLINE * 2, "{:?}", began.elapsed());

@@ -69,12 +69,13 @@ impl Groups {
 /// takes its time and others ask for theirs on threads of the runtime.
 fn keep(clients: &Clients, key: Key, client: Arc<BaseConsumer>) {
     let mut kept = clients.lock();
-    let client = match kept.iter().position(|(other, _)| *other == key) {
-        Some(at) => kept.remove(at).map_or(client, |(_, first)| first),
-        None => client,
+    let first = kept.iter().position(|(other, _)| *other == key).and_then(|at| kept.remove(at));
+    let (used, spare) = match first {
+        Some((_, first)) => (first, Some(client)),
+        None => (client, None),
     };
-    kept.push_back((key, client));
+    kept.push_back((key, used));
     let evicted = if kept.len() > CLIENTS { kept.pop_front() } else { None };
     drop(kept);
-    drop(evicted);
+    drop((evicted, spare));
 }

@@ -159,3 +159,29 @@ async fn the_accepted_state_outlives_the_node_and_is_applied_without_a_control_p
     fresh.restore().await;
     assert_eq!(fresh.kept.version, 0, "a foreign file is not applied");
 }
+
+#[tokio::test]
+async fn it_reports_while_a_state_is_being_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("desired");
+    // A disk that hangs: who opens it for writing waits for a reader.
+    let disk = path.with_extension("new");
+    assert!(std::process::Command::new("mkfifo").arg(&disk).status().unwrap().success());
+    let mut rig = Rig::start(Fake::default(), Some(path));
+    let (mut stream, _) = rig.stream().await;
+    stream.tx.send(ControlFrame { kind: Some(control_frame::Kind::Desired(drain(5))) }).await.unwrap();
+    for _ in 0..3 {
+        assert!(matches!(next(&mut stream).await, node_frame::Kind::Report(_)));
+    }
+    assert_eq!(*rig.node.applied.lock(), [5], "it is in force meanwhile");
+    tokio::task::spawn_blocking(move || std::fs::read(disk)).await.unwrap().unwrap();
+    // What is no file cannot be synced.
+    let said = loop {
+        match next(&mut stream).await {
+            node_frame::Kind::Report(_) => {}
+            said => break said,
+        }
+    };
+    assert!(matches!(said, node_frame::Kind::Nack(nack) if nack.version == 5));
+    rig.end().await;
+}
