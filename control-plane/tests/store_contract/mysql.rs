@@ -130,7 +130,9 @@ async fn a_leader_that_hangs_in_a_transaction_is_replaced() {
     let hangs = MysqlStore::open(&database.url.replace(&server, &format!("127.0.0.1:{port}"))).await.unwrap();
     let waits = MysqlStore::open(&database.url).await.unwrap();
     let stuck = hangs.lead("one http://r", 1_000, 6_000).await.unwrap_err();
-    assert!(stuck.to_string().contains("longer than 5 s"), "{stuck}");
+    // We give up after 5 s, and so does the server: whichever comes first.
+    let why = stuck.to_string();
+    assert!(why.contains("longer than 5 s") || why.contains("at EOF"), "{why}");
     let began = Instant::now();
     while !waits.lead("two http://r", 900_000, 6_000).await.is_ok_and(|it| it.is_leader) {
         assert!(began.elapsed() < Duration::from_secs(10), "the row is still locked");
