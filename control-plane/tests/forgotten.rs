@@ -5,10 +5,8 @@
 mod support;
 
 use chat_control_plane::{AppError, store::Change};
-use protocol::admin::{
-    DrainRequest, NodeRole, NodeStatus, OperationPhase, OperationState, RolloutDetail, RolloutRequest, RolloutStep,
-};
-use support::{Rig, operator};
+use protocol::admin::{DrainRequest, NodeStatus, OperationPhase, OperationState, RolloutDetail, RolloutStep};
+use support::{Rig, operator, rollout_of_gateways};
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_of_a_node_that_is_not_known_any_more_ends_also_while_it_is_cancelled() {
@@ -42,15 +40,8 @@ async fn a_rollout_counts_on_the_nodes_that_it_has_under_way_and_skips_one_that_
     for id in ["gw-1", "gw-2", "gw-3"] {
         rig.gateway_where(id, |gateway| gateway.connections == 10).await;
     }
-    let request = RolloutRequest {
-        role: NodeRole::Gateway,
-        max_unavailable: None,
-        deadline_ms: None,
-        dry_run: false,
-        reason: "update".into(),
-    };
     let app = rig.plane.app();
-    let id = app.rollout(&operator(), &request).await.unwrap().id;
+    let id = app.rollout(&operator(), &rollout_of_gateways()).await.unwrap().id;
     let step_of = |detail: &serde_json::Value, at: usize| {
         let detail: RolloutDetail = serde_json::from_value(detail.clone()).unwrap();
         detail.nodes[at].step

@@ -15,6 +15,17 @@ use protocol::{
 use support::{ADMIN, Rig, gateway_on, operator};
 use tokio::{sync::watch, time::sleep};
 
+/// A control plane in real time, whose nodes are added and taken away by a program. Nodes find it at `scaling`.
+async fn scaled_by(rig: &Rig, command: &str) -> ControlPlane {
+    let config = ControlPlaneConfig {
+        provisioner: Provisioner::Command(command.parse().unwrap()),
+        ..ControlPlaneConfig::new(ADMIN.into(), backends::Clock::System, 7)
+    };
+    let store = Arc::new(MemoryStore::default());
+    let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
+    plane.await.unwrap()
+}
+
 async fn event(rig: &Rig) -> ScaleEvent {
     rig.plane.app().scale_events().await.unwrap().remove(0)
 }
@@ -88,13 +99,7 @@ async fn a_provisioner_that_fails_is_told_again() {
     let home = tempfile::tempdir().unwrap();
     let works = home.path().join("works");
     let rig = Rig::start().await;
-    let config = ControlPlaneConfig {
-        provisioner: Provisioner::Command(format!("sh -c 'test -e {}'", works.display()).parse().unwrap()),
-        ..ControlPlaneConfig::new(ADMIN.into(), backends::Clock::System, 7)
-    };
-    let store = Arc::new(MemoryStore::default());
-    let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
-    let plane = plane.await.unwrap();
+    let plane = scaled_by(&rig, &format!("sh -c 'test -e {}'", works.display())).await;
     let node = gateway_on(&rig.board, "scaling", "gw-1", 1, 10);
     let prescale = async |factor| {
         let request = PrescaleRequest { factor, reason: "cup".into() };
@@ -128,13 +133,7 @@ async fn a_provisioner_that_fails_is_told_again() {
 #[tokio::test]
 async fn an_event_whose_nodes_are_refused_is_tried_again_and_says_why() {
     let rig = Rig::start().await;
-    let config = ControlPlaneConfig {
-        provisioner: Provisioner::Command("sh -c 'echo no quota >&2; exit 1'".parse().unwrap()),
-        ..ControlPlaneConfig::new(ADMIN.into(), backends::Clock::System, 7)
-    };
-    let store = Arc::new(MemoryStore::default());
-    let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
-    let plane = plane.await.unwrap();
+    let plane = scaled_by(&rig, "sh -c 'echo no quota >&2; exit 1'").await;
     let wanted = CreateEvent {
         name: "cup".into(),
         factor: 5.0,
@@ -167,13 +166,7 @@ async fn an_event_is_over_once_the_fleet_is_back() {
         let works = home.path().join("works");
         std::fs::write(&works, "").unwrap();
         let rig = Rig::start().await;
-        let config = ControlPlaneConfig {
-            provisioner: Provisioner::Command(format!("sh -c 'test -e {}'", works.display()).parse().unwrap()),
-            ..ControlPlaneConfig::new(ADMIN.into(), backends::Clock::System, 7)
-        };
-        let store = Arc::new(MemoryStore::default());
-        let plane = ControlPlane::start_replica(config, Replica::default(), store, rig.board.listen("scaling"));
-        let plane = plane.await.unwrap();
+        let plane = scaled_by(&rig, &format!("sh -c 'test -e {}'", works.display())).await;
         // As many as are needed at least: nobody adds more.
         let nodes = ["gw-1", "gw-2", "worker-1"].map(|id| gateway_on(&rig.board, "scaling", id, 1, 10));
         let seen = tokio::time::timeout(Duration::from_secs(60), async {

@@ -7,8 +7,8 @@ mod support;
 use std::time::Duration;
 
 use chat_control_plane::AppError;
-use protocol::admin::{NodeRole, NodeStatus, RolloutRequest};
-use support::{Rig, operator};
+use protocol::admin::NodeStatus;
+use support::{Rig, operator, rollout_of_gateways};
 use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
@@ -17,15 +17,8 @@ async fn a_rollout_is_paused_once_and_resumed_once() {
     let (_one, _two) = (rig.gateway("gw-1", 1, 10), rig.gateway("gw-2", 1, 10));
     rig.gateway_where("gw-2", |gateway| gateway.connections == 10).await;
     rig.gateway_where("gw-1", |gateway| gateway.connections == 10).await;
-    let request = RolloutRequest {
-        role: NodeRole::Gateway,
-        max_unavailable: None,
-        deadline_ms: None,
-        dry_run: false,
-        reason: "update".into(),
-    };
     let app = rig.plane.app();
-    let id = app.rollout(&operator(), &request).await.unwrap().id;
+    let id = app.rollout(&operator(), &rollout_of_gateways()).await.unwrap().id;
 
     let running = app.rollout_pause(&operator(), &id, false, "").await.unwrap();
     assert_eq!(running.already, Some(format!("operation {id} is not paused: nothing to do")));

@@ -16,7 +16,7 @@ use chat_control_plane::{
 };
 use parking_lot::Mutex;
 use protocol::{
-    admin::{Gateway, Operation, Role},
+    admin::{self, Gateway, Operation, Role, RolloutRequest},
     node::{ControlFrame, Desired, DrainPhase, DrainReport, Figures, NodeFrame, Register, Report, Role as NodeRole},
 };
 use tokio::task::JoinHandle;
@@ -182,6 +182,17 @@ impl Rig {
 
 async fn start(store: &Arc<dyn Store>, board: &Switchboard<NodeFrame, ControlFrame>, clock: Clock) -> ControlPlane {
     start_replica(Replica::default(), store, board, ADDRESS, clock).await
+}
+
+/// Restarts the gateways one after another.
+pub fn rollout_of_gateways() -> RolloutRequest {
+    RolloutRequest {
+        role: admin::NodeRole::Gateway,
+        max_unavailable: None,
+        deadline_ms: None,
+        dry_run: false,
+        reason: "update".into(),
+    }
 }
 
 pub async fn start_replica(

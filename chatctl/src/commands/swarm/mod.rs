@@ -45,7 +45,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), CommandErro
 /// When a swarm that has said all gives up.
 #[derive(Debug, clap::Args)]
 struct End {
-    /// At the end, wait so long while nothing moves; then what is missing counts as lost. More than a store may be away
+    /// At the end, wait so long while nothing moves; then what is missing counts as lost. Choose more than a store may be away
     #[arg(long, value_parser = parse_duration, default_value = "60s", value_name = "TIME")]
     patience: Duration,
 }

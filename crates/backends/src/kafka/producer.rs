@@ -179,8 +179,10 @@ fn open(options: &KafkaOptions) -> Result<Client, KafkaError> {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::mocking::MockCluster;
-    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
 
     use super::*;
 
